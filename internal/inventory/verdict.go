@@ -1,0 +1,212 @@
+package inventory
+
+import (
+	"crypto/x509"
+	"time"
+)
+
+// The values of [Verdict.Time].
+const (
+	TimeValid       = "valid"
+	TimeExpired     = "expired"
+	TimeNotYetValid = "not_yet_valid"
+)
+
+// The values of [Verdict.Name].
+const (
+	NameMatch      = "match"
+	NameMismatch   = "mismatch"
+	NameNoSAN      = "no_san"
+	NameMalformed  = "malformed"
+	NameNotChecked = "not_checked"
+)
+
+// NotChecked is the status of a fact that nobody looked at. It is never good.
+const NotChecked = "not_checked"
+
+// TrustStatus is the answer of one trust store about a chain, judged apart from
+// time and name.
+type TrustStatus string
+
+// The trust statuses.
+const (
+	Trusted                TrustStatus = "trusted"
+	TrustIncomplete        TrustStatus = "incomplete" // the missing issuer was found by AIA
+	TrustSelfSigned        TrustStatus = "self_signed"
+	TrustUntrustedRoot     TrustStatus = "untrusted_root"
+	TrustUnknownIssuer     TrustStatus = "unknown_issuer"
+	TrustExpiredChain      TrustStatus = "expired_chain"
+	TrustAnchorExpired     TrustStatus = "anchor_expired"
+	TrustDistrustedRoot    TrustStatus = "distrusted_root"
+	TrustWeakSignature     TrustStatus = "weak_signature"
+	TrustNameConstraint    TrustStatus = "name_constraint"
+	TrustBadEKU            TrustStatus = "bad_eku"
+	TrustNotACA            TrustStatus = "not_a_ca"
+	TrustPathLength        TrustStatus = "path_length"
+	TrustUnhandledCritical TrustStatus = "unhandled_critical"
+	TrustMalformed         TrustStatus = "malformed"
+	TrustLimitExceeded     TrustStatus = "limit_exceeded"
+	TrustNotChecked        TrustStatus = "not_checked"
+)
+
+// Verdict is what was judged of one endpoint: independent facts, never one
+// lumped answer.
+type Verdict struct {
+	Time       StatusOnly        `json:"time"`
+	Name       StatusOnly        `json:"name"`
+	Trust      TrustVerdict      `json:"trust"`
+	Revocation RevocationVerdict `json:"revocation"`
+	CT         StatusOnly        `json:"ct"`
+}
+
+// StatusOnly is a fact that is one word.
+type StatusOnly struct {
+	Status string `json:"status"`
+}
+
+// TrustVerdict is the answer of the store that decides, and of all others.
+type TrustVerdict struct {
+	Status    TrustStatus    `json:"status"`
+	DecidedBy string         `json:"decided_by"` // name of the store
+	Stores    []StoreVerdict `json:"stores"`
+}
+
+// StoreVerdict is what one named, dated trust store says.
+type StoreVerdict struct {
+	Name   string          `json:"name"`
+	Date   string          `json:"date"` // YYYY-MM-DD, "" if unknown
+	Status TrustStatus     `json:"status"`
+	Detail string          `json:"detail,omitempty"`
+	Paths  [][]Fingerprint `json:"paths"` // every verified path, leaf to anchor, best first
+}
+
+// RevocationVerdict says what is known of revocation.
+type RevocationVerdict struct {
+	Status    string    `json:"status"`
+	Source    string    `json:"source"`
+	Reason    string    `json:"reason"`
+	CheckedAt time.Time `json:"checked_at,omitzero"`
+}
+
+// Expiry is the effective one: the earliest not-after on the best path.
+type Expiry struct {
+	At      time.Time `json:"at"`
+	By      string    `json:"by"` // "leaf" or "intermediate"
+	Subject string    `json:"subject"`
+}
+
+// Facts are what judging is given of one view.
+type Facts struct {
+	Target      Target
+	Observation Observation
+
+	// LastChain is what the view served when it last served anything. It is set
+	// only when Observation has no chain; LastSeen is when that was.
+	LastChain [][]byte
+	LastSeen  time.Time
+
+	// PreviousChain is what the view served before its present chain, nil when
+	// it has never served another.
+	PreviousChain [][]byte
+
+	// DefaultChain is what the same address served to the default offer. It is
+	// set for the other offers only.
+	DefaultChain [][]byte
+}
+
+// A Judgement is all that is said of one view.
+type Judgement struct {
+	Certificate *Certificate  // the leaf, also a last known one; nil if none was ever seen
+	Chain       []Certificate // every certificate after the leaf, as served
+	Verdict     *Verdict      // nil when there is no certificate
+	Expiry      *Expiry       // nil when there is no certificate
+	Lifetime    time.Duration // of the certificate that Expiry is of
+	Tier        Tier
+	LastSeen    time.Time // set when Certificate is not from this observation
+	Findings    []Finding
+
+	// Alternates are the leaves of further chains seen at the same address.
+	Alternates []Certificate
+
+	// ValidUntil is when time alone may change this judgement; zero if never.
+	ValidUntil time.Time
+}
+
+// Verified reports whether the certificate was seen now, is in time, is for the
+// name, and is trusted and not revoked.
+func (j Judgement) Verified() bool {
+	return j.Verdict != nil && j.LastSeen.IsZero() &&
+		j.Verdict.Time.Status == TimeValid && j.Verdict.Name.Status == NameMatch &&
+		j.Verdict.Trust.Status == Trusted && j.Verdict.Revocation.Status != "revoked"
+}
+
+// An Endpoint is one examined view: what was seen and what is said of it.
+type Endpoint struct {
+	Observation Observation
+	Judgement   Judgement
+}
+
+// TargetJudgement is what is said of a target over all its current views.
+type TargetJudgement struct {
+	Expiry   *Expiry
+	Lifetime time.Duration
+	Tier     Tier
+	Verified *bool // nil: never examined
+	Findings []Finding
+}
+
+// A Result is everything that one examination of one target gave.
+type Result struct {
+	Target    Target
+	Endpoints []Endpoint
+	Judgement TargetJudgement
+
+	// Carried are current views that this examination did not see: their
+	// judgements count in the target's expiry, but are not reported as seen.
+	Carried []Endpoint
+}
+
+// A NeedKind says what kind of evidence is missing.
+type NeedKind string
+
+// The kinds of evidence.
+const (
+	NeedIssuer NeedKind = "issuer" // certificates at a caIssuers URL
+	NeedCRL    NeedKind = "crl"
+	NeedOCSP   NeedKind = "ocsp"
+)
+
+// A Need is evidence that judging asks for.
+type Need struct {
+	Kind NeedKind `json:"kind"`
+	URL  string   `json:"url"`
+}
+
+// Evidence is what was got for a [Need]: certificates, or the reason why not.
+type Evidence struct {
+	Need         Need      `json:"need"`
+	Certificates [][]byte  `json:"certificates,omitempty"` // DER
+	Error        string    `json:"error,omitempty"`        // why there is none
+	FetchedAt    time.Time `json:"fetched_at"`
+	Expires      time.Time `json:"expires"` // when it is worth asking again
+}
+
+// EvidenceSet is the evidence that judging has so far.
+type EvidenceSet map[Need]Evidence
+
+// A TrustStore is a named and dated set of trust anchors.
+type TrustStore struct {
+	Name    string // "system", "mozilla" or the file's path
+	Date    string // YYYY-MM-DD of the set, "" if unknown
+	Note    string // something to tell once, such as a fallback
+	Anchors []Anchor
+}
+
+// An Anchor is one trusted certificate.
+type Anchor struct {
+	DER []byte
+
+	// Constraint, if not nil, says why a chain under this anchor is not
+	// trusted, such as a distrust date.
+	Constraint func(chain []*x509.Certificate) error
+}
