@@ -199,6 +199,7 @@ type TrustStore struct {
 	Name    string // "system", "mozilla" or the file's path
 	Date    string // YYYY-MM-DD of the set, "" if unknown
 	Note    string // something to tell once, such as a fallback
+	Public  bool   // a store of publicly trusted roots, whose certificates the Baseline Requirements bind
 	Anchors []Anchor
 }
 
