@@ -1,0 +1,242 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/certscan/internal/inventory"
+)
+
+const (
+	batchSize   = 250                    // results in one store transaction
+	batchDelay  = 500 * time.Millisecond // and the longest that one waits for others
+	needRounds  = 4                      // how often judging may ask for more evidence
+	needWaiters = 256                    // targets that may wait for evidence without holding others up
+	poolSamples = 6                      // handshakes with an address whose state comes and goes
+)
+
+// A Location examines a target and yields what it saw.
+type Location interface {
+	Examine(ctx context.Context, w inventory.Work) iter.Seq[inventory.Observation]
+}
+
+// A Judge says what facts mean. It is pure.
+type Judge interface {
+	Judge(f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, []inventory.Need)
+	JudgeTarget(t inventory.Target, views []inventory.Endpoint, now time.Time) inventory.TargetJudgement
+}
+
+// Evidence gets what a judge needs. A failure is in the evidence.
+type Evidence interface {
+	Get(ctx context.Context, n inventory.Need) inventory.Evidence
+}
+
+// A Memory is what earlier examinations saw.
+type Memory interface {
+	Known(ctx context.Context, target string) ([]inventory.KnownView, error)
+	Chain(ctx context.Context, id inventory.Fingerprint) ([][]byte, error)
+}
+
+// A Recorder keeps results, and tells in them since when their findings are
+// open. An error ends the run: there is no point in scanning what cannot be
+// remembered.
+type Recorder interface {
+	Record(ctx context.Context, results []inventory.Result) error
+}
+
+// Admission says when another target may be begun.
+type Admission interface {
+	Admit(ctx context.Context) error
+	Done()
+}
+
+// Options of an [Engine]. Location, Judge and Admission are required.
+type Options struct {
+	Location  Location
+	Judge     Judge
+	Admission Admission
+	Evidence  Evidence // nil: unmet needs stay unknown
+	Memory    Memory   // nil: nothing is remembered
+	Recorder  Recorder // nil: nothing is kept
+	OwnSide   *OwnSide // nil: no fault of the scanner's own is looked for
+
+	// Work is asked how to examine a target.
+	Work func(inventory.Target) inventory.Work
+
+	// Now is the time at which things are judged; defaults to time.Now.
+	Now func() time.Time
+}
+
+// An Engine sees targets through: examined, judged, recorded, reported.
+type Engine struct {
+	opt     Options
+	waiting chan struct{} // a place for each target that waits for evidence
+}
+
+// New returns an Engine.
+func New(opt Options) (*Engine, error) {
+	if opt.Location == nil || opt.Judge == nil || opt.Admission == nil || opt.Work == nil {
+		return nil, errors.New("scan: location, judge, admission and work are required")
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	return &Engine{opt: opt, waiting: make(chan struct{}, needWaiters)}, nil
+}
+
+// Run examines targets in their order, as many at a time as are admitted, and
+// gives each result to report after it was recorded; report is never called
+// concurrently. When ctx ends, Run begins nothing new, records what is complete
+// and returns ctx's cause.
+func (e *Engine) Run(ctx context.Context, targets iter.Seq[inventory.Target], report func(inventory.Result) error) error {
+	results := make(chan inventory.Result, batchSize)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(results)
+		return e.examineAll(gctx, targets, results)
+	})
+	// What has been seen is kept, also when the scan is being interrupted.
+	g.Go(func() error {
+		err := e.record(context.WithoutCancel(ctx), results, report)
+		for range results { // after an error, so that nobody waits to be read
+		}
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Target], results chan<- inventory.Result) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for t := range targets {
+		if e.opt.Admission.Admit(gctx) != nil {
+			break
+		}
+		g.Go(func() error {
+			r, complete, err := e.examine(gctx, t)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t, err)
+			}
+			if !complete {
+				return nil // interrupted: --resume begins it again
+			}
+			results <- r // is read until it is closed, whatever happens
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// examine takes one admitted target through probing and judging.
+func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.Result, complete bool, err error) {
+	done := sync.OnceFunc(e.opt.Admission.Done)
+	defer done()
+	known, err := e.known(ctx, t)
+	if err != nil {
+		return r, false, unlessEnded(ctx, err)
+	}
+	w := e.opt.Work(t)
+	for _, k := range known {
+		if k.Flaps {
+			w.Samples = max(w.Samples, poolSamples)
+		}
+	}
+	r.Target = t
+	for o := range e.opt.Location.Examine(ctx, w) {
+		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})
+	}
+	if ctx.Err() != nil {
+		return r, false, nil
+	}
+
+	select {
+	case e.waiting <- struct{}{}:
+		defer func() { <-e.waiting }()
+		done() // the network is free for the next one while we judge
+	default: // too many wait for evidence: hold on to the admission, so that no more come
+	}
+	if err := e.judgeAll(ctx, &r, known); err != nil {
+		return r, false, unlessEnded(ctx, err)
+	}
+	return r, ctx.Err() == nil, nil
+}
+
+// unlessEnded keeps an error that is only the echo of an interruption from
+// being taken for a failure.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) known(ctx context.Context, t inventory.Target) ([]inventory.KnownView, error) {
+	if e.opt.Memory == nil {
+		return nil, nil
+	}
+	known, err := e.opt.Memory.Known(ctx, t.Key())
+	if err != nil {
+		return nil, fmt.Errorf("what is known: %w", err)
+	}
+	return known, nil
+}
+
+// record keeps results in batches and reports them.
+func (e *Engine) record(ctx context.Context, results <-chan inventory.Result, report func(inventory.Result) error) error {
+	var batch []inventory.Result
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if e.opt.Recorder != nil {
+			if err := e.opt.Recorder.Record(ctx, batch); err != nil {
+				return fmt.Errorf("record: %w", err)
+			}
+		}
+		for _, r := range batch {
+			if err := report(r); err != nil {
+				return fmt.Errorf("report: %w", err)
+			}
+		}
+		clear(batch)
+		batch = batch[:0]
+		return nil
+	}
+	timer := time.NewTimer(batchDelay)
+	defer timer.Stop()
+	for {
+		select {
+		case r, more := <-results:
+			if e.opt.OwnSide != nil {
+				if more {
+					batch = append(batch, e.opt.OwnSide.Pass(r)...)
+				} else {
+					batch = append(batch, e.opt.OwnSide.Rest()...)
+				}
+			} else if more {
+				batch = append(batch, r)
+			}
+			if !more {
+				return flush()
+			}
+			if len(batch) >= batchSize {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		case <-timer.C:
+			if err := flush(); err != nil {
+				return err
+			}
+			timer.Reset(batchDelay)
+		}
+	}
+}

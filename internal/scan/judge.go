@@ -1,0 +1,111 @@
+package scan
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// judgeAll judges every endpoint of r, adds the current views that this
+// examination did not see, and judges the target over all of them.
+func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inventory.KnownView) error {
+	byView := make(map[inventory.View]inventory.KnownView, len(known))
+	for _, k := range known {
+		byView[k.View] = k
+	}
+	defaults := make(map[string][][]byte) // by address
+	for i := range r.Endpoints {
+		o := r.Endpoints[i].Observation
+		if o.Offer == inventory.OfferDefault {
+			defaults[o.Address] = o.Chain
+		}
+		k := byView[o.View()]
+		delete(byView, o.View())
+		f := inventory.Facts{Target: r.Target, Observation: o}
+		if o.Offer != inventory.OfferDefault {
+			f.DefaultChain = defaults[o.Address]
+		}
+		var err error
+		if r.Endpoints[i].Judgement, err = e.judge(ctx, f, k); err != nil {
+			return err
+		}
+	}
+	for _, k := range known {
+		if _, unseen := byView[k.View]; !unseen || k.View.Address == "" || k.LastChain.IsZero() {
+			continue
+		}
+		o := inventory.Observation{
+			Schema: inventory.ObservationSchema, Target: k.View.Target, Address: k.View.Address,
+			Location: k.View.Location, Offer: k.View.Offer, Time: k.LastSeen,
+			Reach: inventory.Reach{Status: k.Reach},
+		}
+		f := inventory.Facts{Target: r.Target, Observation: o, DefaultChain: defaults[o.Address]}
+		j, err := e.judge(ctx, f, k)
+		if err != nil {
+			return err
+		}
+		r.Carried = append(r.Carried, inventory.Endpoint{Observation: o, Judgement: j})
+	}
+	views := r.Endpoints
+	if len(r.Carried) > 0 {
+		views = append(views[:len(views):len(views)], r.Carried...)
+	}
+	r.Judgement = e.opt.Judge.JudgeTarget(r.Target, views, e.opt.Now())
+	return nil
+}
+
+// judge judges one view by what was seen now and what is remembered of it.
+func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.KnownView) (inventory.Judgement, error) {
+	var err error
+	if len(f.Observation.Chain) == 0 && !k.LastChain.IsZero() {
+		if f.LastChain, err = e.opt.Memory.Chain(ctx, k.LastChain); err != nil {
+			return inventory.Judgement{}, fmt.Errorf("last chain of %s: %w", f.Observation.View().ID(), err)
+		}
+		f.LastSeen = k.LastSeen
+	}
+	ev := make(inventory.EvidenceSet)
+	j := e.judgeWith(ctx, f, ev)
+	if !chainFailed(j) {
+		return j, nil
+	}
+	// The chain does not verify. Whether that is news depends on the one that
+	// was served before, which is not worth loading for every healthy endpoint.
+	before := k.PreviousChain
+	if len(f.Observation.Chain) > 0 && k.LastChain != inventory.ChainID(f.Observation.Chain) {
+		before = k.LastChain
+	}
+	if before.IsZero() {
+		return j, nil
+	}
+	if f.PreviousChain, err = e.opt.Memory.Chain(ctx, before); err != nil {
+		return inventory.Judgement{}, fmt.Errorf("previous chain of %s: %w", f.Observation.View().ID(), err)
+	}
+	return e.judgeWith(ctx, f, ev), nil
+}
+
+func chainFailed(j inventory.Judgement) bool {
+	return j.Verdict != nil && j.Verdict.Trust.Status != inventory.Trusted
+}
+
+// judgeWith judges, gets what the judge asks for, and judges again.
+func (e *Engine) judgeWith(ctx context.Context, f inventory.Facts, ev inventory.EvidenceSet) inventory.Judgement {
+	for range needRounds {
+		j, needs := e.opt.Judge.Judge(f, ev, e.opt.Now())
+		if len(needs) == 0 || e.opt.Evidence == nil {
+			return j
+		}
+		got := make([]inventory.Evidence, len(needs))
+		var wg sync.WaitGroup
+		for i, n := range needs {
+			wg.Go(func() { got[i] = e.opt.Evidence.Get(ctx, n) })
+		}
+		wg.Wait()
+		for i, n := range needs {
+			ev[n] = got[i]
+		}
+	}
+	j, _ := e.opt.Judge.Judge(f, ev, e.opt.Now())
+	return j
+}

@@ -1,0 +1,214 @@
+package scan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/certscan/internal/inventory"
+)
+
+const (
+	heldBack   = 64 // results looked at together before the first is let go
+	fewTargets = 3  // fewer unresolved names than this may just be unresolved names
+	fewPeers   = 10 // fewer dead addresses may just be dead
+	fewSites   = 5  // fewer names under one unknown issuer may just be misconfigured
+)
+
+// The codes of [inventory.OwnFault].
+const (
+	FaultNoRoute      = "no_route"
+	FaultLocal        = "local_error"
+	FaultNoResolver   = "no_resolver"
+	FaultNoNetwork    = "no_network"
+	FaultInterception = "intercepting_proxy"
+)
+
+// OwnSide tells the scanner's own troubles from those of the endpoints, so that
+// one missing route is told once and not as 237 dead servers.
+//
+// It looks at the first results together, before any of them is recorded: if
+// none of many names could be resolved, or none of many addresses reached, or
+// most certificates of unrelated names are by one unknown issuer, the scanner's
+// side is at fault, and the findings that come of it are taken off, until a
+// result shows otherwise. What was not examined stays counted as that.
+type OwnSide struct {
+	held     []inventory.Result
+	decided  bool
+	resolver bool   // names do not resolve
+	network  bool   // nothing is reached
+	issuer   string // of the intercepting proxy
+
+	faults []inventory.OwnFault
+	missed map[string]bool // targets with no endpoint examined, for our fault
+}
+
+// NewOwnSide returns an OwnSide for one run.
+func NewOwnSide() *OwnSide { return &OwnSide{missed: make(map[string]bool)} }
+
+// Pass takes a result and returns those that may go on.
+func (s *OwnSide) Pass(r inventory.Result) []inventory.Result {
+	if s.decided {
+		s.correct(&r)
+		return []inventory.Result{r}
+	}
+	s.held = append(s.held, r)
+	if len(s.held) < heldBack {
+		return nil
+	}
+	return s.Rest()
+}
+
+// Rest decides, if that has not happened yet, and returns what is held back.
+func (s *OwnSide) Rest() []inventory.Result {
+	if !s.decided {
+		s.decide()
+	}
+	held := s.held
+	s.held = nil
+	for i := range held {
+		s.correct(&held[i])
+	}
+	return held
+}
+
+// Faults returns what was found, each kind once.
+func (s *OwnSide) Faults() []inventory.OwnFault { return s.faults }
+
+// NotExamined is the number of targets of which nothing was examined, for a
+// reason that is the scanner's own.
+func (s *OwnSide) NotExamined() int { return len(s.missed) }
+
+func (s *OwnSide) decide() {
+	s.decided = true
+	var names, unresolved int
+	peers, sites := make(map[string]bool), make(map[string]map[string]bool)
+	reached, certificates := false, 0
+	for _, r := range s.held {
+		for _, e := range r.Endpoints {
+			o := e.Observation
+			if o.Resolution != nil {
+				names++
+			}
+			switch {
+			case o.Reach.Status == inventory.ReachDNSTimeout:
+				unresolved++
+			case len(o.Chain) > 0 || !deadConnection(o.Reach.Status):
+				reached = reached || o.Address != ""
+			default:
+				peers[o.Address] = true
+			}
+			if issuer, ok := unknownIssuer(e); ok && !r.Target.IsIP() {
+				if sites[issuer] == nil {
+					sites[issuer] = make(map[string]bool)
+				}
+				sites[issuer][site(r.Target.Host)] = true
+			}
+			if len(o.Chain) > 0 {
+				certificates++
+			}
+		}
+	}
+	s.resolver = names >= fewTargets && unresolved == names
+	s.network = !reached && len(peers) >= fewPeers
+	for issuer, under := range sites {
+		if len(under) >= fewSites && s.share(issuer)*5 >= certificates*4 {
+			s.issuer = issuer
+		}
+	}
+}
+
+// share is the number of held certificates by an unknown issuer.
+func (s *OwnSide) share(issuer string) (n int) {
+	for _, r := range s.held {
+		for _, e := range r.Endpoints {
+			if i, ok := unknownIssuer(e); ok && i == issuer {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// correct takes off r what is the scanner's own fault, and counts it.
+func (s *OwnSide) correct(r *inventory.Result) {
+	examined := false
+	for i := range r.Endpoints {
+		e := &r.Endpoints[i]
+		o := e.Observation
+		issuer, unknown := unknownIssuer(*e)
+		switch {
+		case o.Reach.Status == inventory.ReachNoRoute:
+			family := "IPv4"
+			if strings.Contains(o.Address, ":") {
+				family = "IPv6"
+			}
+			s.fault(FaultNoRoute, "this machine has no route to "+family+" addresses: endpoints there were not examined")
+			continue
+		case o.Reach.Status == inventory.ReachLocalError:
+			s.fault(FaultLocal, "this machine could not connect: "+o.Reach.Detail)
+			continue
+		case s.resolver && o.Reach.Status == inventory.ReachDNSTimeout:
+			s.fault(FaultNoResolver, "no resolver answers: check the network, or name one with --resolver")
+			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeDNSFailure)
+			continue
+		case s.network && o.Address != "" && len(o.Chain) == 0 && deadConnection(o.Reach.Status):
+			s.fault(FaultNoNetwork, "every connection failed ("+string(o.Reach.Status)+"): check this machine's network and firewall")
+			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnreachable)
+			continue
+		case s.issuer != "" && unknown && issuer == s.issuer:
+			s.fault(FaultInterception, fmt.Sprintf(
+				"unrelated names all serve certificates by the unknown issuer %q: a proxy between here and there replaces them, or it is your own CA and --roots FILE is missing", issuer))
+			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnknownIssuer, inventory.CodeUntrustedRoot, inventory.CodeIncompleteChain)
+			continue
+		}
+		examined = true
+		if o.Address != "" && len(o.Chain) > 0 {
+			s.network, s.resolver = false, false
+		}
+	}
+	if !examined && len(r.Endpoints) > 0 {
+		s.missed[r.Target.Key()] = true
+		r.Judgement.Findings = without(r.Judgement.Findings, inventory.CodeUnreachable)
+	}
+}
+
+func (s *OwnSide) fault(code, message string) {
+	for i := range s.faults {
+		if f := &s.faults[i]; f.Code == code && f.Message == message {
+			f.Count++
+			return
+		}
+	}
+	if len(s.faults) < heldBack { // local errors carry the system's text, so bound them
+		s.faults = append(s.faults, inventory.OwnFault{Code: code, Message: message, Count: 1})
+	}
+}
+
+// deadConnection reports whether nobody was there at all.
+func deadConnection(st inventory.ReachStatus) bool {
+	return st == inventory.ReachTimeout || st == inventory.ReachUnreachable || st == inventory.ReachRefused || st.IsOwnFault()
+}
+
+// unknownIssuer returns the issuer of e's certificate if no store knows it.
+func unknownIssuer(e inventory.Endpoint) (string, bool) {
+	j := e.Judgement
+	if j.Verdict == nil || j.Certificate == nil || !j.LastSeen.IsZero() {
+		return "", false
+	}
+	switch j.Verdict.Trust.Status {
+	case inventory.TrustUnknownIssuer, inventory.TrustUntrustedRoot:
+		return j.Certificate.Issuer, true
+	}
+	return "", false
+}
+
+// site is the part of a name that two unrelated names do not share, roughly.
+func site(host string) string {
+	labels := strings.Split(host, ".")
+	return strings.Join(labels[max(0, len(labels)-2):], ".")
+}
+
+func without(findings []inventory.Finding, codes ...inventory.Code) []inventory.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f inventory.Finding) bool { return slices.Contains(codes, f.Code) })
+}
