@@ -1,0 +1,158 @@
+package certfile
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"strings"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// oidSignedData is 1.2.840.113549.1.7.2.
+var oidSignedData = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
+
+// pkcs7 reads the certificates of a SignedData (RFC 2315, section 9.1; RFC
+// 5652, section 5.1), the only part of PKCS #7 that carries any:
+//
+//	ContentInfo ::= SEQUENCE { OID signedData, [0] EXPLICIT SignedData }
+//	SignedData  ::= SEQUENCE { version INTEGER, digestAlgorithms SET,
+//	                contentInfo SEQUENCE, [0] IMPLICIT certificates OPTIONAL, … }
+//
+// Signatures are not checked: what a certificate is worth, its own says. It is
+// no library because those refuse the whole file for one certificate that
+// crypto/x509 refuses, and follow any depth of nesting.
+func (p *parser) pkcs7(data []byte, line int) {
+	info, _, ok := readElement(data, 0)
+	parts := info.children()
+	if !ok || info.tag != tagSequence || !hasTags(parts, tagOID, tagContext0) {
+		p.problem(line, "is not PKCS #7")
+		return
+	}
+	if !bytes.Equal(parts[0].content, oidSignedData) {
+		p.problem(line, "is PKCS #7 of a type that carries no certificates")
+		return
+	}
+	signed, _, ok := readElement(parts[1].content, 0)
+	if !ok || signed.tag != tagSequence {
+		p.problem(line, "PKCS #7 is cut off or malformed")
+		return
+	}
+	n := 0
+	for _, field := range signed.children() {
+		if field.tag != tagContext0 {
+			continue
+		}
+		for _, c := range field.children() {
+			n++
+			switch {
+			case c.tag != tagSequence: // attribute certificates and other formats
+				p.seen = append(p.seen, "something other than X.509 in PKCS #7")
+			case c.indefinite:
+				p.problem(line, "entry %d of the PKCS #7 is not DER of a certificate", n)
+			default:
+				p.add(bytes.Clone(c.full), line)
+			}
+		}
+	}
+	if n == 0 {
+		p.seen = append(p.seen, "PKCS #7 without certificates")
+	}
+}
+
+// maxIterations bounds the work that a PKCS #12 file may ask for. OpenSSL and
+// Windows write 2,048, Java 10,000.
+const maxIterations = 1_000_000
+
+// pkcs12 reads the certificates of a PKCS #12 file (RFC 7292). The library
+// decrypts the key too; it is dropped here.
+func (p *parser) pkcs12(data []byte) {
+	pfx, rest, ok := readElement(data, 0)
+	if !ok || len(bytes.TrimSpace(rest)) > 0 {
+		p.problem(0, "PKCS #12 is cut off or has data after it")
+		return
+	}
+	if !affordable(pfx, 0) {
+		p.problem(0, "PKCS #12 asks for more than %d rounds of key derivation", maxIterations)
+		return
+	}
+	for _, password := range append([]string{""}, p.opt.Passwords...) {
+		certs, err := openPKCS12(pfx.full, password)
+		switch {
+		case err == nil:
+			for _, c := range certs {
+				p.add(c.Raw, 0)
+			}
+			if len(certs) == 0 {
+				p.seen = append(p.seen, "PKCS #12 without certificates")
+			}
+			return
+		case wrongPassword(err):
+			continue
+		}
+		p.problem(0, "%w; openssl pkcs12 -nokeys makes PEM of it", err)
+		return
+	}
+	if len(p.opt.Passwords) == 0 {
+		p.problem(0, "is PKCS #12 with a password: give it with --password-file")
+		return
+	}
+	p.problem(0, "is PKCS #12 and none of the passwords of --password-file opens it")
+}
+
+// openPKCS12 reads what has a key and a chain, and what is a trust store.
+func openPKCS12(data []byte, password string) ([]*x509.Certificate, error) {
+	_, leaf, chain, err := pkcs12.DecodeChain(data, password)
+	if err == nil {
+		if leaf == nil {
+			return chain, nil
+		}
+		return append([]*x509.Certificate{leaf}, chain...), nil
+	}
+	if wrongPassword(err) {
+		return nil, err
+	}
+	if store, storeErr := pkcs12.DecodeTrustStore(data, password); storeErr == nil {
+		return store, nil
+	}
+	return nil, err
+}
+
+// wrongPassword reports whether another password may help. In a file without a
+// MAC a wrong one shows as bad padding, which the library does not always wrap.
+func wrongPassword(err error) bool {
+	return errors.Is(err, pkcs12.ErrIncorrectPassword) || strings.Contains(err.Error(), pkcs12.ErrDecryption.Error())
+}
+
+// affordable reports whether no iteration count that can be seen without the
+// password is above the limit. All of them stand after their salt: an INTEGER
+// after an OCTET STRING, which occurs nowhere else in such a file.
+func affordable(e element, depth int) bool {
+	if depth > maxDepth {
+		return false
+	}
+	parts := e.children()
+	for i, c := range parts {
+		if i > 0 && c.tag == tagInteger && parts[i-1].tag == tagOctetString && integer(c.content) > maxIterations {
+			return false
+		}
+		// The safe contents are DER inside an OCTET STRING.
+		nested := c.tag&constructed != 0 || c.tag == tagOctetString && bytes.HasPrefix(c.content, []byte{tagSequence})
+		if nested && !affordable(c, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// integer is the value of a non-negative INTEGER, or above every limit.
+func integer(content []byte) int64 {
+	var v int64
+	for _, c := range content {
+		if v > maxIterations {
+			return v
+		}
+		v = v<<8 | int64(c)
+	}
+	return v
+}
