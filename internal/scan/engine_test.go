@@ -1,0 +1,369 @@
+package scan_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/scan"
+)
+
+// fleet is a location whose endpoints answer after a second of fake time.
+type fleet struct {
+	answer func(w inventory.Work) []inventory.Observation
+
+	mu   sync.Mutex
+	work []inventory.Work
+}
+
+func (f *fleet) Examine(ctx context.Context, w inventory.Work) iter.Seq[inventory.Observation] {
+	f.mu.Lock()
+	f.work = append(f.work, w)
+	f.mu.Unlock()
+	return func(yield func(inventory.Observation) bool) {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+		for _, o := range f.answer(w) {
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// served is an observation of t at an address with a chain of the given texts.
+func served(t inventory.Target, address string, chain ...string) inventory.Observation {
+	o := inventory.Observation{
+		Target: t.Key(), Address: address, Location: inventory.LocalLocation, Offer: inventory.OfferDefault,
+		Reach: inventory.Reach{Status: inventory.ReachOK},
+	}
+	for _, c := range chain {
+		o.Chain = append(o.Chain, []byte(c))
+	}
+	return o
+}
+
+func healthy(w inventory.Work) []inventory.Observation {
+	return []inventory.Observation{served(w.Target, "192.0.2.1", "leaf of "+w.Target.Host)}
+}
+
+// literal judges by the words in the first certificate, and needs an issuer
+// for one that says so.
+type literal struct{}
+
+func (literal) Judge(f inventory.Facts, ev inventory.EvidenceSet, _ time.Time) (inventory.Judgement, []inventory.Need) {
+	chain := f.Observation.Chain
+	if len(chain) == 0 {
+		chain = f.LastChain
+	}
+	if f.Observation.Reach.Status.IsDNS() {
+		return inventory.Judgement{Findings: []inventory.Finding{finding(f, inventory.CodeDNSFailure)}}, nil
+	}
+	if len(chain) == 0 {
+		return inventory.Judgement{Findings: []inventory.Finding{finding(f, inventory.CodeUnreachable)}}, nil
+	}
+	j := inventory.Judgement{LastSeen: f.LastSeen, Certificate: &inventory.Certificate{Issuer: "CN=Known"}, Verdict: &inventory.Verdict{}}
+	j.Verdict.Trust.Status = inventory.Trusted
+	text := string(chain[0])
+	if _, issuer, ok := strings.Cut(text, "unknown issuer "); ok {
+		j.Certificate.Issuer = issuer
+		j.Verdict.Trust.Status = inventory.TrustUnknownIssuer
+		j.Findings = append(j.Findings, finding(f, inventory.CodeUnknownIssuer))
+		if f.PreviousChain != nil {
+			j.Findings = append(j.Findings, finding(f, inventory.CodeChainBroken))
+		}
+	}
+	var needs []inventory.Need
+	if strings.Contains(text, "needs issuer") {
+		for level := range 10 {
+			n := inventory.Need{Kind: inventory.NeedIssuer, URL: fmt.Sprintf("http://aia.test/%d", level)}
+			if _, got := ev[n]; !got {
+				return j, []inventory.Need{n}
+			}
+			if level == 1 {
+				break // two are enough
+			}
+		}
+		j.Findings = append(j.Findings, finding(f, inventory.CodeIncompleteChain))
+	}
+	return j, needs
+}
+
+func (literal) JudgeTarget(_ inventory.Target, views []inventory.Endpoint, _ time.Time) inventory.TargetJudgement {
+	return inventory.TargetJudgement{Lifetime: time.Duration(len(views))}
+}
+
+func finding(f inventory.Facts, c inventory.Code) inventory.Finding {
+	return inventory.Finding{Code: c, Subject: inventory.Subject{Kind: inventory.SubjectView, ID: f.Observation.View().ID()}}
+}
+
+type memory struct {
+	known  map[string][]inventory.KnownView
+	chains map[inventory.Fingerprint][][]byte
+}
+
+func (m memory) Known(_ context.Context, target string) ([]inventory.KnownView, error) {
+	return m.known[target], nil
+}
+
+func (m memory) Chain(_ context.Context, id inventory.Fingerprint) ([][]byte, error) {
+	c, ok := m.chains[id]
+	if !ok {
+		return nil, errors.New("no such chain")
+	}
+	return c, nil
+}
+
+type notebook struct {
+	batches [][]string
+	fail    error
+}
+
+func (n *notebook) Record(_ context.Context, results []inventory.Result) error {
+	var names []string
+	for _, r := range results {
+		names = append(names, r.Target.Host)
+	}
+	n.batches = append(n.batches, names)
+	return n.fail
+}
+
+func (n *notebook) all() []string { return slices.Sorted(slices.Values(slices.Concat(n.batches...))) }
+
+type urls struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (u *urls) Get(_ context.Context, n inventory.Need) inventory.Evidence {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked = append(u.asked, n.URL)
+	return inventory.Evidence{Need: n, Error: "status 404"}
+}
+
+func targets(n int) iter.Seq[inventory.Target] {
+	return func(yield func(inventory.Target) bool) {
+		for i := range n {
+			if !yield(inventory.Target{Host: fmt.Sprintf("n%05d.site%d.test", i, i), Port: 443, Protocol: inventory.TLS}) {
+				return
+			}
+		}
+	}
+}
+
+// run runs an engine over n targets and returns the results by host.
+func run(t *testing.T, ctx context.Context, opt scan.Options, n int) (map[string]inventory.Result, error) {
+	t.Helper()
+	if opt.Judge == nil {
+		opt.Judge = literal{}
+	}
+	if opt.Admission == nil {
+		opt.Admission = scan.NewLimiter(scan.LimiterOptions{Max: 100})
+	}
+	opt.Work = func(t inventory.Target) inventory.Work { return inventory.Work{Target: t} }
+	e, err := scan.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]inventory.Result)
+	err = e.Run(ctx, targets(n), func(r inventory.Result) error {
+		got[r.Target.Host] = r
+		return nil
+	})
+	return got, err
+}
+
+func codes(r inventory.Result) []inventory.Code {
+	var c []inventory.Code
+	for _, e := range r.Endpoints {
+		for _, f := range e.Judgement.Findings {
+			c = append(c, f.Code)
+		}
+	}
+	return c
+}
+
+func TestEveryTargetIsRecordedAndReportedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		book := new(notebook)
+		got, err := run(t, t.Context(), scan.Options{Location: &fleet{answer: healthy}, Recorder: book, OwnSide: scan.NewOwnSide()}, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1000 || len(book.all()) != 1000 || len(slices.Compact(book.all())) != 1000 {
+			t.Errorf("%d reported, %d recorded, want 1000 each, none twice", len(got), len(book.all()))
+		}
+		if len(book.batches) > 20 {
+			t.Errorf("%d batches for 1000 results, want few large ones", len(book.batches))
+		}
+	})
+}
+
+func TestAnInterruptedScanKeepsWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("ctrl-c")
+		time.AfterFunc(1500*time.Millisecond, func() { cancel(why) })
+		book := new(notebook)
+		got, err := run(t, ctx, scan.Options{Location: &fleet{answer: healthy}, Recorder: book}, 1000)
+		if !errors.Is(err, why) {
+			t.Errorf("Run: %v, want %v", err, why)
+		}
+		if len(got) == 0 || len(got) == 1000 || len(got) != len(book.all()) {
+			t.Errorf("%d reported and %d recorded, want the same number, some but not all", len(got), len(book.all()))
+		}
+		for host, r := range got {
+			if len(r.Endpoints) != 1 {
+				t.Errorf("%s was kept without its endpoint", host)
+			}
+		}
+	})
+}
+
+func TestAScanThatCannotBeRecordedEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("disk full")
+		got, err := run(t, t.Context(), scan.Options{Location: &fleet{answer: healthy}, Recorder: &notebook{fail: full}}, 5000)
+		if !errors.Is(err, full) || len(got) != 0 {
+			t.Errorf("Run: %v with %d results reported, want %v and none", err, len(got), full)
+		}
+	})
+}
+
+func TestWhatJudgingNeedsIsFetchedAndJudgedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := new(urls)
+		got, err := run(t, t.Context(), scan.Options{Evidence: u, Location: &fleet{answer: func(w inventory.Work) []inventory.Observation {
+			return []inventory.Observation{served(w.Target, "192.0.2.1", "needs issuer")}
+		}}}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"http://aia.test/0", "http://aia.test/1"}, u.asked); diff != "" {
+			t.Errorf("asked for (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]inventory.Code{inventory.CodeIncompleteChain}, codes(got["n00000.site0.test"])); diff != "" {
+			t.Errorf("findings (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		target := inventory.Target{Host: "n00000.site0.test", Port: 443, Protocol: inventory.TLS}
+		good, other := [][]byte{[]byte("good")}, [][]byte{[]byte("other")}
+		seen := time.Now().Add(-time.Hour)
+		view := func(address string) inventory.View { return served(target, address).View() }
+		mem := memory{
+			chains: map[inventory.Fingerprint][][]byte{inventory.ChainID(good): good, inventory.ChainID(other): other},
+			known: map[string][]inventory.KnownView{target.Key(): {
+				{View: view("192.0.2.1"), Chain: inventory.ChainID(good), LastChain: inventory.ChainID(good), LastSeen: seen, Reach: inventory.ReachOK},
+				{View: view("192.0.2.2"), LastChain: inventory.ChainID(other), LastSeen: seen, Reach: inventory.ReachTimeout, Flaps: true},
+				{View: view("192.0.2.3"), Chain: inventory.ChainID(good), LastChain: inventory.ChainID(good), LastSeen: seen, Reach: inventory.ReachOK},
+			}},
+		}
+		loc := &fleet{answer: func(w inventory.Work) []inventory.Observation {
+			dead := served(w.Target, "192.0.2.2")
+			dead.Reach.Status = inventory.ReachTimeout
+			return []inventory.Observation{served(w.Target, "192.0.2.1", "unknown issuer CN=New"), dead}
+		}}
+		got, err := run(t, t.Context(), scan.Options{Memory: mem, Location: loc}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := got[target.Host]
+		if want := []inventory.Code{inventory.CodeUnknownIssuer, inventory.CodeChainBroken}; !slices.Equal(codes(r), want) {
+			t.Errorf("findings %v, want %v: the chain verified before", codes(r), want)
+		}
+		if j := r.Endpoints[1].Judgement; j.Certificate == nil || !j.LastSeen.Equal(seen) {
+			t.Errorf("the silent endpoint lost the certificate that it last served")
+		}
+		if len(r.Carried) != 1 || r.Carried[0].Observation.Address != "192.0.2.3" || r.Judgement.Lifetime != 3 {
+			t.Errorf("carried %d views and judged the target over %d, want 1 and 3", len(r.Carried), r.Judgement.Lifetime)
+		}
+		if loc.work[0].Samples < 2 {
+			t.Errorf("a view that flaps got %d handshakes", loc.work[0].Samples)
+		}
+	})
+}
+
+func TestOwnFaultsAreToldOnce(t *testing.T) {
+	t.Parallel()
+	status := func(s inventory.ReachStatus) func(w inventory.Work) []inventory.Observation {
+		return func(w inventory.Work) []inventory.Observation {
+			o := served(w.Target, "192.0.2."+w.Target.Host[3:6])
+			o.Reach.Status = s
+			if s.IsDNS() {
+				o.Address, o.Resolution = "", &inventory.Resolution{Status: s}
+			}
+			return []inventory.Observation{o}
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		n        int
+		answer   func(w inventory.Work) []inventory.Observation
+		want     string // the fault, or none
+		missed   int
+		findings bool // stay
+	}{
+		{"no resolver answers", 237, status(inventory.ReachDNSTimeout), scan.FaultNoResolver, 237, false},
+		{"two names that time out are two findings", 2, status(inventory.ReachDNSTimeout), "", 0, true},
+		{"every connection fails", 237, status(inventory.ReachTimeout), scan.FaultNoNetwork, 237, false},
+		{"three dead servers are three findings", 3, status(inventory.ReachTimeout), "", 0, true},
+		{"no route for a family", 50, status(inventory.ReachNoRoute), scan.FaultNoRoute, 50, false},
+		{"a proxy replaces every certificate", 100, func(w inventory.Work) []inventory.Observation {
+			return []inventory.Observation{served(w.Target, "192.0.2.1", "unknown issuer CN=Proxy")}
+		}, scan.FaultInterception, 100, false},
+		{"each has its own unknown issuer", 100, func(w inventory.Work) []inventory.Observation {
+			return []inventory.Observation{served(w.Target, "192.0.2.1", "unknown issuer CN="+w.Target.Host)}
+		}, "", 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				own := scan.NewOwnSide()
+				got, err := run(t, t.Context(), scan.Options{Location: &fleet{answer: tt.answer}, OwnSide: own}, tt.n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				findings := 0
+				for _, r := range got {
+					findings += len(codes(r))
+				}
+				if (findings > 0) != tt.findings && tt.want != scan.FaultNoRoute {
+					t.Errorf("%d findings in %d results", findings, len(got))
+				}
+				var told []string
+				for _, f := range own.Faults() {
+					told = append(told, f.Code)
+					if f.Count != tt.n {
+						t.Errorf("fault %s counts %d, want %d", f.Code, f.Count, tt.n)
+					}
+				}
+				if strings.Join(told, " ") != tt.want || own.NotExamined() != tt.missed || len(got) != tt.n {
+					t.Errorf("told %q, %d not examined of %d; want %q, %d of %d", told, own.NotExamined(), len(got), tt.want, tt.missed, tt.n)
+				}
+			})
+		})
+	}
+}
