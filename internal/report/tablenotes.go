@@ -1,0 +1,183 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// maxWarnings is how many warnings stand below the table, where critical
+// findings are all told.
+const maxWarnings = 20
+
+// A message is a finding at least as bad as a warning, in words.
+type message struct {
+	severity  inventory.Severity
+	about     string // target, and address where that matters
+	text      string
+	addresses []string // that say the same
+}
+
+// messagesOf collects what is to be told of one target: its own findings and
+// those of its endpoints, each text once.
+func messagesOf(r inventory.Result) []message {
+	var out []message
+	key := Clean(r.Target.Key())
+	for _, f := range r.Judgement.Findings {
+		out = addMessage(out, f, key, "", "")
+	}
+	addresses := map[string]bool{}
+	for _, e := range r.Endpoints {
+		addresses[e.Observation.Address] = true
+	}
+	for _, e := range r.Endpoints {
+		where := ""
+		if len(addresses) > 1 && e.Observation.Address != "" {
+			where = " " + Clean(e.Observation.Address)
+		}
+		if o := e.Observation.Offer; o != inventory.OfferDefault && o != inventory.OfferCensus {
+			where += " " + word(string(o))
+		}
+		if l := e.Observation.Location; l != inventory.LocalLocation && l != "" {
+			where += " from " + word(l)
+		}
+		for _, f := range e.Judgement.Findings {
+			out = addMessage(out, f, key, where, e.Observation.Address)
+		}
+	}
+	return out
+}
+
+func addMessage(out []message, f inventory.Finding, key, where, address string) []message {
+	if f.Ignored != "" || !f.Severity.AtLeast(inventory.Warning) {
+		return out
+	}
+	text := cleanCut(f.Message, maxText)
+	if text == "" {
+		text = codeWord(f)
+	}
+	for i := range out {
+		if m := &out[i]; m.text == text && m.severity == f.Severity {
+			m.about = key
+			m.addresses = union(m.addresses, []string{address})
+			return out
+		}
+	}
+	return append(out, message{f.Severity, key + where, text, []string{address}})
+}
+
+// messages writes what has to be read: every critical finding, then warnings.
+func (h *tableHandler) messages(fleet []inventory.Finding) {
+	var critical, warnings []message
+	for _, f := range fleet {
+		h.sortOut(addMessage(nil, f, fleetSubject(f), "", ""), &critical, &warnings)
+	}
+	for i := range h.targets {
+		h.sortOut(h.targets[i].messages, &critical, &warnings)
+	}
+	h.section("Critical", red, critical, len(critical))
+	h.section("Warnings", yellow, warnings, maxWarnings)
+}
+
+func (h *tableHandler) sortOut(ms []message, critical, warnings *[]message) {
+	ms = slices.Clone(ms)
+	slices.SortStableFunc(ms, func(a, b message) int { return cmp.Compare(a.about, b.about) })
+	for _, m := range ms {
+		if m.severity == inventory.Critical {
+			*critical = append(*critical, m)
+		} else {
+			*warnings = append(*warnings, m)
+		}
+	}
+}
+
+// fleetSubject names what a finding of the fleet is about.
+func fleetSubject(f inventory.Finding) string {
+	id := cleanCut(f.Subject.ID, maxText)
+	if f.Subject.Kind == inventory.SubjectCertificate && len(id) > 16 {
+		id = id[:16]
+	}
+	if id == "" {
+		return "fleet"
+	}
+	return word(string(f.Subject.Kind)) + " " + id
+}
+
+func (h *tableHandler) section(title string, st style, ms []message, limit int) {
+	if len(ms) == 0 {
+		return
+	}
+	fmt.Fprintf(h.w, "\n%s\n", paint(title, st, h.opt.Color))
+	for _, m := range ms[:min(limit, len(ms))] {
+		about := m.about
+		if n := len(m.addresses); n > 1 {
+			about += " (" + plural(n, "address", "addresses") + ")"
+		}
+		h.paragraph("  ", "    ", about+": "+m.text)
+	}
+	if more := len(ms) - limit; more > 0 {
+		h.paragraph("  ", "    ", fmt.Sprintf("and %d more; --format json has all", more))
+	}
+}
+
+// paragraph writes text within the terminal, its first line indented by first
+// and the rest by next.
+func (h *tableHandler) paragraph(first, next, text string) {
+	for i, line := range wrap(text, h.opt.Width-len(next)) {
+		indent := next
+		if i == 0 {
+			indent = first
+		}
+		fmt.Fprintf(h.w, "%s%s\n", indent, line)
+	}
+}
+
+// summary writes the counts and what was wrong with the scan itself.
+func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
+	if len(h.targets) > 0 {
+		h.w.WriteByte('\n')
+	}
+	count := func(n int, st style, one, many string) string {
+		if n == 0 {
+			st = plain
+		}
+		return paint(plural(n, one, many), st, h.opt.Color)
+	}
+	line := func(name string, parts ...string) {
+		fmt.Fprintf(h.w, "%s%s\n", paint(fmt.Sprintf("%-10s", name), bold, h.opt.Color), strings.Join(parts, ", "))
+	}
+	line("Summary", plural(s.Targets, "target", "targets"), plural(s.Endpoints, "endpoint", "endpoints"),
+		plural(s.Certificates, "certificate", "certificates"), plural(s.Names, "name", "names"), plural(s.Issuers, "CA", "CAs"))
+	line("Expiry", count(s.Expired, red, "target expired", "targets expired"), fmt.Sprintf("%d within 30 days", s.Within30Days),
+		count(s.Unreachable, red, "endpoint unreachable", "endpoints unreachable"))
+	findings := []string{fmt.Sprintf("%d critical", s.Critical), plural(s.Warning, "warning", "warnings"), plural(s.Info, "note", "notes")}
+	if s.Critical > 0 {
+		findings[0] = paint(findings[0], red, h.opt.Color)
+	}
+	if s.Warning > 0 {
+		findings[1] = paint(findings[1], yellow, h.opt.Color)
+	}
+	if s.Ignored > 0 {
+		findings = append(findings, fmt.Sprintf("%d ignored", s.Ignored))
+	}
+	line("Findings", findings...)
+	if s.Partial || info.Partial {
+		text := "this scan was interrupted"
+		if s.TargetsNotExamined > 0 {
+			text += "; " + plural(s.TargetsNotExamined, "target was", "targets were") + " not examined"
+		}
+		line("Partial", paint(text, yellow, h.opt.Color))
+	} else if s.TargetsNotExamined > 0 {
+		line("Not seen", paint(plural(s.TargetsNotExamined, "target was", "targets were")+" not examined", yellow, h.opt.Color))
+	}
+	for _, f := range s.OwnFaults {
+		text := cleanCut(f.Message, maxText)
+		if f.Count > 0 {
+			text += " (" + plural(f.Count, "endpoint", "endpoints") + ")"
+		}
+		h.paragraph(paint("Scanner   ", yellow, h.opt.Color), "          ", text)
+	}
+}
