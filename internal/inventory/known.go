@@ -65,4 +65,7 @@ type FindingSpan struct {
 	Opened  time.Time
 	Closed  time.Time // zero while open
 	Reason  string    // why it closed: "gone", "address gone", "forgotten"
+
+	Tier  Tier          // of findings about expiry
+	Steps []FindingStep // what it was before, oldest first
 }
