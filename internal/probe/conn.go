@@ -1,0 +1,104 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// dialTCP connects without the resolver, happy eyeballs and keep-alives of a
+// plain Dial: a probe knows its address and is over before a keep-alive is due.
+func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1}
+	c, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, to)
+	if err != nil {
+		return nil, err // a nil *net.TCPConn must not become a net.Conn
+	}
+	return c, nil
+}
+
+// routed asks the kernel for a route by connecting a UDP socket, which sends
+// nothing: the same ENETUNREACH from TCP may come from a router far away.
+func routed(to netip.AddrPort) error {
+	var d net.Dialer
+	c, err := d.DialUDP(context.Background(), "udp", netip.AddrPort{}, to)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// connect opens a connection that is ready for a ClientHello: it has the
+// deadline of the job, fails at once when the job's context is canceled, and
+// has spoken STARTTLS if the protocol wants it. Call release when done.
+func (j *job) connect() (conn net.Conn, release func(), failed *inventory.Reach) {
+	to := netip.AddrPortFrom(j.req.Address, j.req.Target.Port)
+	start := time.Now()
+	conn, err := j.p.dial(j.ctx, to)
+	connected := time.Now()
+	j.timings.Connect += connected.Sub(start)
+	if err != nil {
+		reach := j.connectReach(to, err)
+		return nil, nil, &reach
+	}
+	stop := context.AfterFunc(j.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	release = func() {
+		stop()
+		_ = conn.Close()
+	}
+	// The context of a caller may be without a timer; the deadline is not.
+	if err := conn.SetDeadline(j.deadline); err != nil {
+		release()
+		reach := ioReach(err, "connect")
+		return nil, nil, &reach
+	}
+
+	proto := j.req.Target.Protocol
+	if proto == inventory.TLS {
+		return conn, release, nil
+	}
+	injected, err := upgrade(conn, proto, j.req.Target.ServerName())
+	j.timings.STARTTLS += time.Since(connected)
+	if len(injected) > 0 {
+		j.injected = injected // a further connection without any does not take it back
+	}
+	if err != nil {
+		release()
+		reach := ioReach(err, "STARTTLS")
+		if refused, ok := errors.AsType[starttlsError](err); ok {
+			reach = inventory.Reach{Status: refused.Status, Detail: refused.Detail}
+		}
+		return nil, nil, &reach
+	}
+	return conn, release, nil
+}
+
+// A recorder keeps what the server sends during a handshake, up to limit bytes.
+type recorder struct {
+	net.Conn
+	seen    []byte
+	limit   int
+	flights int // client writes that began with a handshake record
+}
+
+func (r *recorder) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	if keep := min(n, r.limit-len(r.seen)); keep > 0 {
+		r.seen = append(r.seen, b[:keep]...)
+	}
+	return n, err
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if len(b) > 0 && b[0] == recordHandshake {
+		r.flights++
+	}
+	return r.Conn.Write(b)
+}
+
+// stop ends the recording.
+func (r *recorder) stop() { r.limit = 0 }
