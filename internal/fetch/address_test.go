@@ -3,6 +3,7 @@ package fetch_test
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -118,4 +119,28 @@ func TestFreshness(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
+}
+
+// FuzzGetURL checks that no text leads anywhere but to an allowed scheme and a
+// name that the resolver was asked about.
+func FuzzGetURL(f *testing.F) {
+	for _, seed := range []string{
+		"http://aia.example/ca.crt", "https://[::1]:1/", "http://127.1/", "http://a@b/", "http:opaque", "//x", "http://[fe80::1%25lo]/", "ldap://x",
+	} {
+		f.Add(seed)
+	}
+	c := newClient(f, fetch.Options{Lookup: lookup(nil), AllowHosts: []string{"allowed.example"}})
+	f.Fuzz(func(t *testing.T, raw string) {
+		if u, err := url.Parse(raw); err == nil {
+			if a, err := netip.ParseAddr(u.Hostname()); err == nil && fetch.NotPublic(a) == "" {
+				return // nothing leaves this machine
+			}
+		}
+		_, err := c.Get(t.Context(), raw, fetch.Conditional{}, 0)
+		switch got := reasonOf(t, err); got {
+		case fetch.ReasonBadURL, fetch.ReasonDNS, fetch.ReasonRefusedAddress:
+		default:
+			t.Errorf("Get(%q): %v", raw, err)
+		}
+	})
 }

@@ -4,8 +4,8 @@
 // It refuses to be used against the network it runs in: unless an address or a
 // host was allowed, only public addresses are connected to, and the check is
 // made on the address of the connection itself, so that neither a redirect nor
-// a name that changes its mind gets around it. It does no caching and takes no
-// proxy from the environment. Its invariant: a call ends within Timeout, holds
+// a name that changes its mind gets around it. It keeps no cache, no cookies and
+// no connections, and takes no proxy from the environment. Its invariant: a call ends within Timeout, holds
 // no more than the allowed bytes, and leaves no work behind.
 package fetch
 
@@ -95,9 +95,7 @@ func New(opt Options) (*Client, error) {
 		TLSClientConfig:        &tls.Config{RootCAs: opt.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    opt.Timeout,
 		DisableCompression:     true, // a bound on bytes is a bound on bytes
-		MaxIdleConns:           32,
-		MaxIdleConnsPerHost:    1,
-		IdleConnTimeout:        15 * time.Second,
+		DisableKeepAlives:      true, // a stranger's server gets no say between calls
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	if opt.Proxy != "" {
@@ -111,9 +109,6 @@ func New(opt Options) (*Client, error) {
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c, nil
 }
-
-// Close ends the connections that are kept for reuse.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Conditional are the validators of an answer that is had already. Both empty
 // means to ask without condition.
