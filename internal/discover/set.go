@@ -134,22 +134,31 @@ func first(s []string) string {
 }
 
 // labelSets shares equal label maps: a fleet has far fewer sets of labels than
-// targets, and a map of three costs more than all the rest of a target.
+// targets, and a map of three costs more than all the rest of a target. The key
+// is the labels as text.
 type labelSets map[string]map[string]string
 
+// share returns a map that is equal to labels, the same for all that are.
 func (l *labelSets) share(labels map[string]string) map[string]string {
 	var key []byte
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		for _, text := range []string{name, labels[name]} {
-			key = append(binary.AppendUvarint(key, uint64(len(text))), text...)
-		}
+		key = appendText(appendText(key, name), labels[name])
 	}
 	if shared, ok := (*l)[string(key)]; ok {
 		return shared
 	}
+	l.put(key, labels)
+	return labels
+}
+
+func (l *labelSets) put(key []byte, labels map[string]string) {
 	if *l == nil {
 		*l = make(labelSets)
 	}
 	(*l)[string(key)] = labels
-	return labels
+}
+
+// appendText appends s so that no other sequence of texts gives the same.
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
