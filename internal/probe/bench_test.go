@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/probe"
 )
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 		benchServer()
 		return
 	}
-	m.Run()
+	goleak.VerifyTestMain(m)
 }
 
 // benchServer prints its address and serves until its standard input ends.

@@ -45,7 +45,7 @@ func (j *job) raw(x *exchange) outcome {
 	defer release()
 	start := time.Now()
 	rec := &recorder{Conn: conn, limit: rawSeen}
-	x.conn = rec
+	x.conn, x.hello.serverName = rec, j.serverName
 	f := x.run()
 	j.timings.Handshake += time.Since(start)
 

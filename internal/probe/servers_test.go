@@ -151,20 +151,18 @@ func serveOpenssl(t *testing.T, args ...string) netip.AddrPort {
 	ready := make(chan string, 1)
 	wg.Go(func() {
 		var said []string
+		started := false
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
-			if addr, ok := strings.CutPrefix(lines.Text(), "ACCEPT "); ok {
-				select {
-				case ready <- addr:
-				default:
-				}
+			if addr, ok := strings.CutPrefix(lines.Text(), "ACCEPT "); ok && !started {
+				started = true
+				ready <- addr
 			}
 			said = append(said, lines.Text())
 		}
-		select {
-		case ready <- "": // it ended before it was ready
+		if !started {
 			t.Logf("openssl s_server %s:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
-		default:
+			ready <- ""
 		}
 	})
 	var exit sync.WaitGroup
