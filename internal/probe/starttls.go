@@ -55,8 +55,13 @@ func tooMuch(format string, limit int) error {
 	return starttlsError{inventory.ReachNotTLS, fmt.Sprintf(format, limit)}
 }
 
-// errForeign: what came is not an answer of the protocol that is spoken.
-var errForeign = errors.New("not an answer of this protocol")
+var (
+	// errForeign: what came is not an answer of the protocol that is spoken.
+	errForeign = errors.New("not an answer of this protocol")
+
+	// errNoDialogue: the caller asked for something that is not in [inventory.Protocols].
+	errNoDialogue = errors.New("no STARTTLS")
+)
 
 // upgrade speaks the plaintext part of proto on conn until the peer is ready for
 // a ClientHello. The deadline of conn is the caller's business. A peer that
@@ -67,18 +72,26 @@ var errForeign = errors.New("not an answer of this protocol")
 // so it was put there by somebody before encryption began; it is taken off the
 // connection, and at most 256 bytes of it are returned.
 func upgrade(conn net.Conn, proto inventory.Protocol, serverName string) (injected []byte, err error) {
+	if proto == inventory.TLS {
+		return nil, nil
+	}
 	d := newDialogue(conn)
-	if err := d.speak(proto, serverName); err != nil {
+	err = d.speak(proto, serverName)
+	if errors.Is(err, errNoDialogue) {
+		return nil, fmt.Errorf("%w for protocol %q", err, proto)
+	}
+	if err != nil {
 		return nil, d.explain(proto, err)
 	}
-	early, _ := d.r.Peek(d.r.Buffered())
-	return bytes.Clone(early[:min(len(early), maxInjected)]), nil
+	if n := d.r.Buffered(); n > 0 {
+		injected, _ = d.r.Peek(min(n, maxInjected))
+		injected = bytes.Clone(injected)
+	}
+	return injected, nil
 }
 
 func (d *dialogue) speak(proto inventory.Protocol, serverName string) error {
 	switch proto {
-	case inventory.TLS:
-		return nil
 	case inventory.SMTP, inventory.LMTP, inventory.FTP, inventory.NNTP:
 		return d.coded(codedProtocolOf(proto, addressLiteral(d.conn.LocalAddr())))
 	case inventory.IMAP:
@@ -100,7 +113,7 @@ func (d *dialogue) speak(proto inventory.Protocol, serverName string) error {
 	case inventory.MySQL:
 		return d.mysql()
 	}
-	return fmt.Errorf("no STARTTLS for %q", proto)
+	return errNoDialogue
 }
 
 // A dialogue is the plaintext part of a connection. It reads ahead only into r,
@@ -112,6 +125,7 @@ type dialogue struct {
 	lines int    // lines that the peer has sent
 	first []byte // how the peer began
 	asked string // what was sent last
+	sure  bool   // the peer has proven to speak the protocol
 	err   error  // why nothing more can be read
 }
 
@@ -163,10 +177,12 @@ func (d *dialogue) line() (string, error) {
 
 // explain turns what went wrong into the answer of [upgrade]. If the peer began
 // in the manner of another protocol, that is the reason, however it ended.
+// Greetings are guesswork where protocols share their codes, so they are not
+// held against a peer that went on to speak the right one.
 func (d *dialogue) explain(proto inventory.Protocol, err error) error {
 	words, _, _ := bytes.Cut(d.first, []byte("\n"))
 	said := string(bytes.TrimSpace(words))
-	if other := speaks(d.first); other != "" && !strings.HasPrefix(string(proto), other) {
+	if other := speaks(d.first); other != "" && !d.sure && !strings.HasPrefix(string(proto), other) {
 		return starttlsError{inventory.ReachNotTLS, cut(other + ": " + said)}
 	}
 	if _, ok := errors.AsType[starttlsError](err); ok {

@@ -88,6 +88,14 @@ var codedDialogues = []dialogue{
 		status: notTLS, detail: "smtp: 220 mx.example ESMTP",
 	},
 	{
+		proto: inventory.LMTP, name: "calls itself SMTP and refuses",
+		script: []step{
+			says("220 mx.example ESMTP\r\n"), hears("LHLO localhost\r\n"),
+			says("250 STARTTLS\r\n"), hears("STARTTLS\r\n"), says("454 no\r\n"),
+		},
+		status: refused, detail: "454 no",
+	},
+	{
 		proto: inventory.FTP, name: "goes ahead",
 		script: []step{
 			says("220-hello\r\n 250 is not the end\r\n220 ready\r\n"), hears("AUTH TLS\r\n"), says("234 Proceed\r\n"),
@@ -252,7 +260,7 @@ var textDialogues = []dialogue{
 	{
 		proto: inventory.IRC, name: "goes ahead",
 		script: []step{
-			hears("CAP LS\r\nSTARTTLS\r\n"), says(":irc.example NOTICE * :*** Looking up\r\n"),
+			hears("CAP LS\r\nSTARTTLS\r\n"), says(":irc.example NOTICE * :*** Looking up\r\n:irc.example 439 * :wait\r\n"),
 			says(":irc.example CAP * LS :multi-prefix tls\r\n:irc.example 670 * :go\r\n"),
 		},
 	},
@@ -273,12 +281,22 @@ var textDialogues = []dialogue{
 		status: missing, detail: ":irc.example 421 * STARTTLS :Unknown command",
 	},
 	{
+		proto: inventory.IRC, name: "does not list it and hangs up",
+		script: []step{hears("CAP LS\r\nSTARTTLS\r\n"), says(":irc.example CAP * LS :sasl\r\n"), hangsUp},
+		status: missing, detail: ":irc.example CAP * LS :sasl",
+	},
+	{
+		proto: inventory.IRC, name: "is a clock",
+		script: []step{hears("CAP LS\r\nSTARTTLS\r\n"), says("22 NOV 2026 11:30:00 UTC\r\n")},
+		status: notTLS, detail: "22 NOV 2026 11:30:00 UTC",
+	},
+	{
 		proto: inventory.IRC, name: "refuses",
 		script: []step{hears("CAP LS\r\nSTARTTLS\r\n"), says(":irc.example 691 * :no key\r\n")},
 		status: refused, detail: ":irc.example 691 * :no key",
 	},
 	{
-		proto: inventory.IRC, name: "hangs up",
+		proto: inventory.IRC, name: "says why it hangs up",
 		script: []step{hears("CAP LS\r\nSTARTTLS\r\n"), says("ERROR :Closing link\r\n")},
 		status: refused, detail: "ERROR :Closing link",
 	},

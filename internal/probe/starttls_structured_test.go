@@ -151,6 +151,16 @@ var binaryDialogues = []dialogue{
 		status: notTLS, detail: "0\x05\x02\x01\x01x?",
 	},
 	{
+		proto: inventory.LDAP, name: "has a length without end",
+		script: []step{hears(ldapRequest), says("\x30\x80\x02\x01")},
+		status: notTLS, detail: "0?\x02\x01",
+	},
+	{
+		proto: inventory.LDAP, name: "is a web server",
+		script: []step{hears(ldapRequest), says("HTTP/1.1 400 Bad Request\r\n")},
+		status: notTLS, detail: "http: HTTP/1.1 400 Bad Request",
+	},
+	{
 		proto: inventory.Postgres, name: "goes ahead",
 		script: []step{hears(sslRequest), says("S")},
 	},

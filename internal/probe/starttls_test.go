@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +18,19 @@ import (
 )
 
 // A step of a scripted peer is what it says, or what it wants to hear next.
-type step struct{ says, hears string }
+type step struct {
+	says, hears string
+	hangsUp     bool
+}
 
 func says(s string) step  { return step{says: s} }
 func hears(s string) step { return step{hears: s} }
 
-// play is a peer that follows the script to its end and then waits; it hangs up
-// at the end only if hangUp is set. The connection is a pipe, so that each step's
-// bytes arrive in one read.
-func play(t *testing.T, hangUp bool, script ...step) net.Conn {
+var hangsUp = step{hangsUp: true}
+
+// play is a peer that follows the script to its end and then waits. The
+// connection is a pipe, so that each step's bytes arrive in one read.
+func play(t *testing.T, script ...step) net.Conn {
 	t.Helper()
 	client, peer := net.Pipe()
 	done := make(chan struct{})
@@ -43,9 +48,9 @@ func play(t *testing.T, hangUp bool, script ...step) net.Conn {
 			if _, err := io.WriteString(peer, s.says); err != nil {
 				return // the client has heard enough
 			}
-		}
-		if hangUp {
-			_ = peer.Close()
+			if s.hangsUp {
+				_ = peer.Close()
+			}
 		}
 	}()
 	t.Cleanup(func() {
@@ -87,7 +92,7 @@ func TestUpgrade(t *testing.T) {
 		seen[tt.proto] = seen[tt.proto] || tt.status == ""
 		t.Run(string(tt.proto)+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			injected, err := probe.Upgrade(play(t, false, tt.script...), tt.proto, "shop.example")
+			injected, err := probe.Upgrade(play(t, tt.script...), tt.proto, "shop.example")
 			got, ok := errors.AsType[probe.STARTTLSError](err)
 			switch {
 			case err == nil:
@@ -131,14 +136,14 @@ func TestUpgradeOfBrokenConnections(t *testing.T) {
 	for proto, script := range greetings {
 		t.Run(string(proto)+" hangs up", func(t *testing.T) {
 			t.Parallel()
-			_, err := probe.Upgrade(play(t, true, script...), proto, "shop.example")
+			_, err := probe.Upgrade(play(t, append(slices.Clip(script), hangsUp)...), proto, "shop.example")
 			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("err = %v, want EOF", err)
 			}
 		})
 		t.Run(string(proto)+" falls silent", func(t *testing.T) {
 			t.Parallel()
-			conn := play(t, false, script...)
+			conn := play(t, script...)
 			if err := conn.SetDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 				t.Fatal(err)
 			}
@@ -172,6 +177,16 @@ func (e *endless) Read(b []byte) (int, error) {
 	e.begin = e.begin[n:]
 	e.read += n
 	return n, nil
+}
+
+func TestUpgradeWithoutADialogue(t *testing.T) {
+	t.Parallel()
+	if injected, err := probe.Upgrade(play(t), inventory.TLS, ""); err != nil || injected != nil {
+		t.Errorf("TLS: %q, %v, want nothing", injected, err)
+	}
+	if _, err := probe.Upgrade(play(t), "gopher", ""); err == nil || err.Error() != `no STARTTLS for protocol "gopher"` {
+		t.Errorf("gopher: %v", err)
+	}
 }
 
 func TestUpgradeIsBounded(t *testing.T) {

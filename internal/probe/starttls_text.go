@@ -106,6 +106,7 @@ func (d *dialogue) codedHello(p codedProtocol) (offered bool, err error) {
 	default:
 		return false, refused(lines...)
 	}
+	d.sure = true
 	if p.listed {
 		if lines, err = d.list(); err != nil {
 			return false, err
@@ -317,7 +318,8 @@ func (d *dialogue) irc() error {
 			return err
 		}
 		words := strings.Fields(l)
-		if len(words) > 1 && strings.HasPrefix(l, ":") {
+		named := len(words) > 1 && strings.HasPrefix(l, ":")
+		if named {
 			words = words[1:] // the server's name
 		}
 		if len(words) == 0 {
@@ -337,9 +339,12 @@ func (d *dialogue) irc() error {
 			if !slices.Contains(words, "tls") && !slices.Contains(words, ":tls") {
 				capAnswer = l
 			}
-		case "NOTICE", "PING", "020":
+		case "NOTICE", "PING":
 		default:
-			return errForeign
+			// Servers welcome with numerics of their own, such as 020 and 439.
+			if !named || len(words[0]) != 3 || strings.Trim(words[0], "0123456789") != "" {
+				return errForeign
+			}
 		}
 	}
 }
