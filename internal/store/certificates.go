@@ -1,0 +1,164 @@
+package store
+
+import (
+	"fmt"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// A servedChain is a chain with the hashes of its certificates.
+type servedChain struct {
+	ders   [][]byte
+	hashes []inventory.Fingerprint
+}
+
+// id is [inventory.ChainID] without hashing the certificates again.
+func (c servedChain) id() inventory.Fingerprint { return inventory.FingerprintOf(pack(c.hashes)) }
+
+// stateOf returns the state that e saw and the chains that belong to it, its
+// own first.
+func stateOf(e *inventory.Endpoint) (state, []servedChain) {
+	o := &e.Observation
+	s := state{reach: o.Reach.Status, tls: o.TLS}
+	var served []servedChain
+	if len(o.Chain) > 0 {
+		own := servedChain{o.Chain, ownHashes(e)}
+		served = append(served, own)
+		s.chain = own.id()
+		for _, ders := range o.Alternates {
+			if len(ders) == 0 {
+				continue
+			}
+			c := servedChain{ders, hashAll(ders)}
+			if id := c.id(); id != s.chain {
+				served = append(served, c)
+				s.pool = append(s.pool, id)
+			}
+		}
+		s.pool = sortedSet(s.pool)
+	}
+	s.setID()
+	return s, served
+}
+
+// ownHashes takes the hashes of the chain from the judgement, which has parsed
+// the same certificates, and makes them only where it has not.
+func ownHashes(e *inventory.Endpoint) []inventory.Fingerprint {
+	j := &e.Judgement
+	if j.Certificate == nil || !j.LastSeen.IsZero() || 1+len(j.Chain) != len(e.Observation.Chain) {
+		return hashAll(e.Observation.Chain)
+	}
+	hashes := make([]inventory.Fingerprint, 0, len(e.Observation.Chain))
+	hashes = append(hashes, j.Certificate.SHA256)
+	for i := range j.Chain {
+		hashes = append(hashes, j.Chain[i].SHA256)
+	}
+	return hashes
+}
+
+func hashAll(chain [][]byte) []inventory.Fingerprint {
+	hashes := make([]inventory.Fingerprint, 0, len(chain))
+	for _, der := range chain {
+		hashes = append(hashes, inventory.FingerprintOf(der))
+	}
+	return hashes
+}
+
+// storeChains stores chains and their certificates.
+func (b *batch) storeChains(e *inventory.Endpoint, served []servedChain) error {
+	at := millis(e.Observation.Time)
+	for _, c := range served {
+		for i, f := range c.hashes {
+			if err := b.storeCertificate(f, c.ders[i], parsed(&e.Judgement, f), i == 0, at); err != nil {
+				return fmt.Errorf("certificate %s: %w", f, err)
+			}
+		}
+		id := c.id()
+		if b.w.remember(id) {
+			continue
+		}
+		if _, err := b.w.exec(`INSERT INTO chain (id, certificates) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`, id[:], pack(c.hashes)); err != nil {
+			return fmt.Errorf("chain %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// parsed returns what a judgement says of one of the certificates that it saw,
+// nil if it says nothing.
+func parsed(j *inventory.Judgement, f inventory.Fingerprint) *inventory.Certificate {
+	if j.Certificate != nil && j.Certificate.SHA256 == f {
+		return j.Certificate
+	}
+	for _, list := range [][]inventory.Certificate{j.Chain, j.Alternates} {
+		for i := range list {
+			if list[i].SHA256 == f {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+// storeCertificate stores a certificate, or what is new about it: it may have
+// been seen before by something that did not parse it or lacked its issuer.
+func (b *batch) storeCertificate(f inventory.Fingerprint, der []byte, c *inventory.Certificate, leaf bool, at int64) error {
+	if _, known := b.w.stored[f]; known {
+		return nil
+	}
+	if inventory.FingerprintOf(der) != f {
+		return fmt.Errorf("the judgement is of another certificate than the observation")
+	}
+	if c == nil {
+		c = new(inventory.Certificate)
+	}
+	var from, to any
+	if !c.NotAfter.IsZero() {
+		from, to = c.NotBefore.Unix(), c.NotAfter.Unix()
+	}
+	n, err := b.w.exec(`
+		INSERT INTO certificate (sha256, spki, issuer_key, tbs, not_before, not_after, first_seen, der)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (sha256) DO UPDATE SET
+			spki = coalesce(excluded.spki, spki), issuer_key = coalesce(excluded.issuer_key, issuer_key), tbs = coalesce(excluded.tbs, tbs),
+			not_before = coalesce(excluded.not_before, not_before), not_after = coalesce(excluded.not_after, not_after)
+		WHERE (issuer_key IS NULL AND excluded.issuer_key IS NOT NULL) OR (spki IS NULL AND excluded.spki IS NOT NULL)`,
+		f[:], nullable(c.SPKI), nullable(c.IssuerKey), nullable(c.TBS), from, to, at, der)
+	if err != nil {
+		return err
+	}
+	if !c.SPKI.IsZero() && !c.IssuerKey.IsZero() {
+		b.w.remember(f)
+	}
+	if n == 0 || !leaf {
+		return nil
+	}
+	for _, name := range c.Names {
+		if name == "" || len(name) > maxName {
+			continue // nobody can ask for it
+		}
+		if _, err := b.w.exec(`INSERT INTO name (reversed, certificate) VALUES (?, ?) ON CONFLICT DO NOTHING`, reversed(name), f[:]); err != nil {
+			return fmt.Errorf("name %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// learn stores an issuer's key that was verified only now, on a certificate
+// that was stored without it.
+func (b *batch) learn(e *inventory.Endpoint, served []servedChain) error {
+	j := &e.Judgement
+	if b.w.signatures == nil || len(served) == 0 || j.Certificate == nil || !j.LastSeen.IsZero() {
+		return nil
+	}
+	for i, f := range served[0].hashes {
+		c := parsed(j, f)
+		if c == nil || c.IssuerKey.IsZero() || b.w.signatures.Verified(f, c.IssuerKey) {
+			continue
+		}
+		if err := b.storeCertificate(f, e.Observation.Chain[i], c, i == 0, millis(e.Observation.Time)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// maxIssuers bounds the certificates that a chain loader holds on to.
+const maxIssuers = 1024
+
+var errMissing = errors.New("not in the store")
+
+// A chainLoader turns ids of chains into certificates. It keeps the issuers,
+// which many chains share. It belongs to one transaction.
+type chainLoader struct {
+	ctx    context.Context //nolint:containedctx // that of the transaction
+	tx     *sql.Tx
+	lists  *sql.Stmt
+	certs  *sql.Stmt
+	issuer map[inventory.Fingerprint][]byte
+}
+
+func newChains(ctx context.Context, tx *sql.Tx) *chainLoader {
+	return &chainLoader{ctx: ctx, tx: tx, issuer: make(map[inventory.Fingerprint][]byte)}
+}
+
+// list returns the certificates of a chain by their hashes; nil for no chain.
+func (c *chainLoader) list(id inventory.Fingerprint) ([]inventory.Fingerprint, error) {
+	if id.IsZero() {
+		return nil, nil
+	}
+	if c.lists == nil {
+		var err error
+		if c.lists, err = c.tx.PrepareContext(c.ctx, `SELECT certificates FROM chain WHERE id = ?`); err != nil {
+			return nil, err
+		}
+	}
+	var packed []byte
+	if err := c.lists.QueryRowContext(c.ctx, id[:]).Scan(&packed); err != nil {
+		return nil, fmt.Errorf("chain %s: %w", id, missing(err))
+	}
+	return unpack(packed), nil
+}
+
+// chain returns the certificates of a chain; nil for no chain.
+func (c *chainLoader) chain(id inventory.Fingerprint) ([][]byte, error) {
+	list, err := c.list(id)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	ders := make([][]byte, 0, len(list))
+	for i, f := range list {
+		der, err := c.certificate(f, i > 0)
+		if err != nil {
+			return nil, err
+		}
+		ders = append(ders, der)
+	}
+	return ders, nil
+}
+
+func (c *chainLoader) certificate(f inventory.Fingerprint, issuer bool) ([]byte, error) {
+	if der, ok := c.issuer[f]; ok {
+		return der, nil
+	}
+	if c.certs == nil {
+		var err error
+		if c.certs, err = c.tx.PrepareContext(c.ctx, `SELECT der FROM certificate WHERE sha256 = ?`); err != nil {
+			return nil, err
+		}
+	}
+	var der []byte
+	if err := c.certs.QueryRowContext(c.ctx, f[:]).Scan(&der); err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", f, missing(err))
+	}
+	if issuer {
+		if len(c.issuer) >= maxIssuers {
+			clear(c.issuer)
+		}
+		c.issuer[f] = der
+	}
+	return der, nil
+}
+
+func missing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return errMissing
+	}
+	return err
+}

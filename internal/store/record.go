@@ -1,0 +1,310 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// missesToRetire is how many resolutions in a row have to leave an address out
+// before its views are no longer current.
+const missesToRetire = 3
+
+// Record stores results in one transaction: what was seen, and the findings of
+// every subject that was judged, of which those that are open and were not
+// found again are closed. It writes into the findings of results since when
+// they have been open. A target counts as finished by the scan, if one is
+// named.
+//
+// An observation that is older than what is known of its view is left out.
+func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	keys := make([]string, len(results))
+	for i := range results {
+		keys[i] = results[i].Target.Key()
+	}
+	return d.write(ctx, "record results", func(w *writer) error {
+		known, err := d.load(w, keys)
+		if err != nil {
+			return err
+		}
+		b := batch{w: w, now: millis(d.now())}
+		if b.open, err = w.openFindings(keys); err != nil {
+			return fmt.Errorf("open findings: %w", err)
+		}
+		done := make([]byte, 0, len(keys)*len(stateID{}))
+		for i, key := range keys {
+			if err := b.record(known[key], &results[i]); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			id := doneID(key)
+			done = append(done, id[:]...)
+		}
+		for _, key := range keys {
+			delete(d.cache, key) // a target is examined once in a scan
+		}
+		if scanID == "" {
+			return nil
+		}
+		_, err = w.exec(`INSERT INTO progress (scan, targets) VALUES (?, ?)`, scanID, done)
+		return err
+	})
+}
+
+// A batch is one call of Record.
+type batch struct {
+	w    *writer
+	now  int64
+	open map[string]map[inventory.FindingKey]*openFinding // by target
+}
+
+func (b *batch) record(t *knownTarget, r *inventory.Result) error {
+	at := b.timeOf(r)
+	b.w.lastProbe = max(b.w.lastProbe, at)
+	if err := b.target(t, r.Target, at); err != nil {
+		return err
+	}
+	judged := judgements{}
+	for i := range r.Endpoints {
+		e := &r.Endpoints[i]
+		fresh, err := b.view(t, e)
+		if err != nil {
+			return fmt.Errorf("view %s: %w", e.Observation.View().ID(), err)
+		}
+		if fresh {
+			judged.add(&e.Judgement, e.Observation.View())
+		}
+	}
+	for i := range r.Carried {
+		judged.add(&r.Carried[i].Judgement, r.Carried[i].Observation.View())
+	}
+	judged.addTarget(&r.Judgement, t.key)
+	gone, err := b.currency(t, r, at)
+	if err != nil {
+		return fmt.Errorf("current addresses: %w", err)
+	}
+	if err := b.findings(t.key, judged, gone, at); err != nil {
+		return fmt.Errorf("findings: %w", err)
+	}
+	return nil
+}
+
+// timeOf is when r was seen.
+func (b *batch) timeOf(r *inventory.Result) int64 {
+	var at int64
+	for i := range r.Endpoints {
+		at = max(at, millis(r.Endpoints[i].Observation.Time))
+	}
+	if at == 0 {
+		return b.now
+	}
+	return at
+}
+
+// target stores what is said of a target. A scan of a bare name does not take
+// away the labels that a list gave it, and every source that ever named a
+// target stays known.
+func (b *batch) target(t *knownTarget, target inventory.Target, at int64) error {
+	meta := metaOf(target)
+	if t.stored && t.meta == meta {
+		return nil
+	}
+	labels, sources := target.Labels, slices.Clone(target.Sources)
+	if t.stored {
+		var oldLabels, oldSources string
+		err := b.w.one(`SELECT labels, sources FROM target WHERE key = ?`, []any{t.key}, &oldLabels, &oldSources)
+		if err != nil {
+			return err
+		}
+		if len(labels) == 0 {
+			if err := json.Unmarshal([]byte(oldLabels), &labels); err != nil {
+				return fmt.Errorf("labels: %w", err)
+			}
+		}
+		var more []string
+		if err := json.Unmarshal([]byte(oldSources), &more); err != nil {
+			return fmt.Errorf("sources: %w", err)
+		}
+		for _, s := range more {
+			if !slices.Contains(sources, s) {
+				sources = append(sources, s)
+			}
+		}
+	}
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if sources == nil {
+		sources = []string{}
+	}
+	labelText, err := jsonText(labels)
+	if err != nil {
+		return err
+	}
+	sourceText, err := jsonText(sources)
+	if err != nil {
+		return err
+	}
+	_, err = b.w.exec(`
+		INSERT INTO target (key, host, port, protocol, address, labels, sources, meta, first_seen)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET labels = excluded.labels, sources = excluded.sources, meta = excluded.meta, forgotten = NULL`,
+		t.key, target.Host, int64(target.Port), string(target.Protocol), target.Address, labelText, sourceText, meta[:], at)
+	t.stored, t.meta = true, meta
+	return err
+}
+
+// view stores one observation. It is not fresh if more is known already.
+func (b *batch) view(t *knownTarget, e *inventory.Endpoint) (fresh bool, err error) {
+	o := &e.Observation
+	s, served := stateOf(e)
+	k := t.find(o.View())
+	if k == nil {
+		return true, b.newView(t, e, s, served)
+	}
+	at := millis(o.Time)
+	if at < k.lastSeen && k.lastSeen <= b.now {
+		return false, nil // delivered late. (A time to come was a wrong clock, and ends here.)
+	}
+	at = max(at, k.firstSeen)
+	if s.id == k.state {
+		return true, b.sameState(k, e, served, at)
+	}
+	return true, b.newState(k, e, s, served, at)
+}
+
+func (b *batch) newView(t *knownTarget, e *inventory.Endpoint, s state, served []servedChain) error {
+	o := &e.Observation
+	if err := b.storeChains(e, served); err != nil {
+		return err
+	}
+	l, err := latestOf(o)
+	if err != nil {
+		return err
+	}
+	at := millis(o.Time)
+	tls := tlsColumns(s.tls)
+	id, err := b.w.insert(`
+		INSERT INTO view (target, address, location, offer,
+			state, reach, version, suite, key_exchange, alpn, client_certificate, chain, pool,
+			seq, first_seen, last_seen, count,
+			schema, slot, attempt, detail, method, flags, timings, resolution, staple, rare)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		t.key, o.Address, o.Location, string(o.Offer),
+		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
+		at, at,
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare)
+	if err != nil {
+		return err
+	}
+	t.views = append(t.views, &knownView{
+		id: id, view: o.View(), state: s.id, reach: s.reach, chain: s.chain, pool: len(s.pool) > 0,
+		firstSeen: at, lastSeen: at, count: 1,
+	})
+	return nil
+}
+
+// sameState touches a view that is as it was. It adds no row anywhere.
+func (b *batch) sameState(k *knownView, e *inventory.Endpoint, served []servedChain, at int64) error {
+	l, err := latestOf(&e.Observation)
+	if err != nil {
+		return err
+	}
+	if err := b.learn(e, served); err != nil {
+		return err
+	}
+	_, err = b.w.exec(`
+		UPDATE view SET last_seen = ?, count = count + 1, missed = 0, retired = NULL,
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?
+		WHERE id = ?`,
+		at, l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, k.id)
+	k.lastSeen, k.missed, k.retired = at, 0, 0
+	k.count++
+	return err
+}
+
+// newState makes the present state of a view a span of its past.
+func (b *batch) newState(k *knownView, e *inventory.Endpoint, s state, served []servedChain, at int64) error {
+	last, lastServed := k.chain, k.lastSeen
+	if last.IsZero() {
+		last, lastServed = k.last, k.lastServed
+	}
+	s.prefer(last)
+	if err := b.storeChains(e, served); err != nil {
+		return err
+	}
+	var beforeLast []byte
+	err := b.w.one(`
+		SELECT coalesce((SELECT s.state FROM span AS s
+			WHERE (s.target, s.address, s.location, s.offer) = (v.target, v.address, v.location, v.offer)
+			ORDER BY s.seq DESC LIMIT 1), x'')
+		FROM view AS v WHERE v.id = ?`, []any{k.id}, &beforeLast)
+	if err != nil {
+		return err
+	}
+	if _, err := b.w.exec(`
+		INSERT INTO span (target, address, location, offer, seq, state, reach, version, suite, key_exchange, alpn, client_certificate,
+			chain, pool, first_seen, last_seen, until, count)
+		SELECT target, address, location, offer, seq, state, reach, version, suite, key_exchange, alpn, client_certificate,
+			chain, pool, first_seen, min(last_seen, ?1), ?1, count
+		FROM view WHERE id = ?2`, at, k.id); err != nil {
+		return err
+	}
+	back := int64(0)
+	if string(beforeLast) == string(s.id[:]) {
+		back = k.count
+	}
+	n := knownView{
+		id: k.id, view: k.view, state: s.id, reach: s.reach, chain: s.chain, pool: len(s.pool) > 0, before: k.before,
+		firstSeen: at, lastSeen: at, count: 1, backAfter: back,
+	}
+	if s.chain.IsZero() {
+		n.last, n.lastServed = last, lastServed
+	} else if s.chain != last && !last.IsZero() {
+		n.before = last
+	}
+	*k = n
+	return b.replaceState(k, &e.Observation, s)
+}
+
+func (b *batch) replaceState(k *knownView, o *inventory.Observation, s state) error {
+	l, err := latestOf(o)
+	if err != nil {
+		return err
+	}
+	tls := tlsColumns(s.tls)
+	var served any
+	if !k.last.IsZero() {
+		served = k.lastServed
+	}
+	_, err = b.w.exec(`
+		UPDATE view SET state = ?, reach = ?, version = ?, suite = ?, key_exchange = ?, alpn = ?, client_certificate = ?, chain = ?, pool = ?,
+			seq = seq + 1, first_seen = ?, last_seen = ?, count = 1,
+			last_chain = ?, last_served = ?, previous_chain = ?, back_after = ?, missed = 0, retired = NULL,
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?
+		WHERE id = ?`,
+		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
+		k.firstSeen, k.lastSeen,
+		nullable(k.last), served, nullable(k.before), k.backAfter,
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, k.id)
+	return err
+}
+
+func tlsColumns(t *inventory.TLSFacts) (c [5]any) {
+	if t == nil {
+		return c
+	}
+	return [5]any{t.Version, t.CipherSuite, t.Group, t.ALPN, t.ClientCertificateRequired}
+}
+
+func nullBlob(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
