@@ -43,7 +43,12 @@ func (f Fingerprint) String() string {
 }
 
 // MarshalText is [Fingerprint.String].
-func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+func (f Fingerprint) MarshalText() ([]byte, error) {
+	if f.IsZero() {
+		return []byte{}, nil
+	}
+	return hex.AppendEncode(make([]byte, 0, hex.EncodedLen(len(f))), f[:]), nil
+}
 
 // UnmarshalText is the inverse of MarshalText.
 func (f *Fingerprint) UnmarshalText(b []byte) error {

@@ -3,9 +3,11 @@ package report
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -62,8 +64,19 @@ func escape(b []byte) []byte {
 	return append(out, b[done:]...)
 }
 
+// nextUnsafe is the index of the next character that has to be escaped, or -1.
+// It looks at eight bytes at a time where they are ASCII, as nearly all are.
 func nextUnsafe(b []byte, from int) int {
+	const ones = 0x0101010101010101
 	for i := from; i < len(b); {
+		if len(b)-i >= 8 {
+			x := binary.LittleEndian.Uint64(b[i:])
+			dels := x ^ 0x7f*ones // a DEL becomes a zero byte
+			if (x|(dels-ones)&^dels)&(0x80*ones) == 0 {
+				i += 8
+				continue
+			}
+		}
 		if b[i] < utf8.RuneSelf {
 			if b[i] == 0x7f {
 				return i
@@ -145,8 +158,9 @@ func certificateRecord(c *inventory.Certificate) *inventory.Certificate {
 }
 
 func verdictRecord(v *inventory.Verdict) *inventory.Verdict {
-	if v == nil {
-		return nil
+	if v == nil || v.Trust.Stores != nil && (v.Revocation.CheckedAt.IsZero() || whole(v.Revocation.CheckedAt)) &&
+		!slices.ContainsFunc(v.Trust.Stores, func(s inventory.StoreVerdict) bool { return s.Paths == nil }) {
+		return v
 	}
 	r := *v
 	r.Trust.Stores = make([]inventory.StoreVerdict, len(v.Trust.Stores))
@@ -172,6 +186,9 @@ func expiryRecord(e *inventory.Expiry) *inventory.Expiry {
 }
 
 func findingRecords(fs []inventory.Finding) []inventory.Finding {
+	if fs != nil && !slices.ContainsFunc(fs, func(f inventory.Finding) bool { return !f.Since.IsZero() && !whole(f.Since) }) {
+		return fs
+	}
 	out := make([]inventory.Finding, len(fs))
 	for i, f := range fs {
 		if !f.Since.IsZero() {

@@ -49,6 +49,14 @@ func minute(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04")
 }
 
+// moment is t for a table: to the minute on a terminal, else in RFC 3339.
+func (o Options) moment(t time.Time) string {
+	if o.Width == 0 {
+		return stamp(t)
+	}
+	return minute(t)
+}
+
 // stamp is t in RFC 3339, or "" if t is unknown.
 func stamp(t time.Time) string {
 	if t.IsZero() {
@@ -114,6 +122,14 @@ func short(f inventory.Fingerprint) string {
 		return "-"
 	}
 	return f.String()[:16]
+}
+
+// print is f for a table: on a terminal no longer than it takes to name it.
+func (o Options) print(f inventory.Fingerprint) string {
+	if o.Width == 0 || f.IsZero() {
+		return short(f)
+	}
+	return f.String()[:inventory.MinDigest]
 }
 
 // worst is the gravest severity among findings that count, "" if none does.
