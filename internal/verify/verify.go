@@ -1,0 +1,137 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// Signatures remembers which key's signature on which certificate was verified
+// before. Both are named by content, so what was true stays true.
+type Signatures interface {
+	// Verified reports whether the signature on the certificate is known to be
+	// by the key, which is named by the SHA-256 of its SubjectPublicKeyInfo.
+	Verified(certificate, issuerKey inventory.Fingerprint) bool
+}
+
+// Options are what judgements depend on besides facts, evidence and time.
+type Options struct {
+	// Stores are judged against separately; the first decides. At least one is
+	// required. Anchors that cannot be read are left out.
+	Stores []inventory.TrustStore
+
+	// Tiers are the nominal distances to expiry. Default: 60, 30, 14, 7, 3 days.
+	Tiers []time.Duration
+
+	// Reference is the lifetime below which tiers shrink in proportion. Default:
+	// 90 days.
+	Reference time.Duration
+
+	// AbsoluteTiers keeps tiers at their nominal size whatever the lifetime.
+	AbsoluteTiers bool
+
+	// Expect are the leaves that the targets should serve: one of them at every
+	// address. Empty: nothing is expected.
+	Expect []inventory.Fingerprint
+
+	// Signatures, if not nil, saves the arithmetic for edges verified in earlier
+	// runs. It must be safe for concurrent use.
+	Signatures Signatures
+}
+
+// A Judge judges. It remembers by content what does not depend on time; dates,
+// names and evidence are looked at each time. Safe for concurrent use.
+type Judge struct {
+	opt    Options
+	stores []*store
+
+	certs *lru[inventory.Fingerprint, *cert]
+	edges *lru[edge, error]
+	built *lru[inventory.Fingerprint, *built] // by leaf, served and fetched certificates
+	keys  *lru[inventory.Fingerprint, keyVerdict]
+}
+
+// An edge is the question whether a key signed a certificate.
+type edge struct{ certificate, key inventory.Fingerprint }
+
+// Sizes of what a Judge remembers, in entries: some 40 MiB if all are full.
+const (
+	cachedCerts = 4096
+	cachedEdges = 16384
+	cachedBuilt = 16384
+	cachedKeys  = 16384
+)
+
+// New checks the options, fills in the defaults and reads the trust stores.
+func New(opt Options) (*Judge, error) {
+	if len(opt.Stores) == 0 {
+		return nil, errors.New("verify: a trust store is required")
+	}
+	const day = 24 * time.Hour
+	if opt.Tiers == nil {
+		opt.Tiers = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}
+	}
+	opt.Tiers = slices.Clone(opt.Tiers)
+	slices.Sort(opt.Tiers)
+	opt.Tiers = slices.Compact(opt.Tiers)
+	if len(opt.Tiers) > 0 && opt.Tiers[0] <= 0 {
+		return nil, fmt.Errorf("verify: tier %v is not a distance before expiry", opt.Tiers[0])
+	}
+	if opt.Reference == 0 {
+		opt.Reference = 90 * day
+	}
+	if opt.Reference < 0 {
+		return nil, fmt.Errorf("verify: reference lifetime %v is negative", opt.Reference)
+	}
+	j := &Judge{
+		opt:   opt,
+		certs: newLRU[inventory.Fingerprint, *cert](cachedCerts),
+		edges: newLRU[edge, error](cachedEdges),
+		built: newLRU[inventory.Fingerprint, *built](cachedBuilt),
+		keys:  newLRU[inventory.Fingerprint, keyVerdict](cachedKeys),
+	}
+	for _, t := range opt.Stores {
+		j.stores = append(j.stores, newStore(t))
+	}
+	return j, nil
+}
+
+// cert returns der as read, reading it at most once while it is remembered.
+func (j *Judge) cert(der []byte) *cert {
+	id := inventory.FingerprintOf(der)
+	if c, ok := j.certs.get(id); ok {
+		return c
+	}
+	c := parseCert(der)
+	j.certs.put(id, c)
+	return c
+}
+
+// remembered says what is known of key's signature on c.
+func (j *Judge) remembered(c *cert, key *publicKey) (result error, known bool) {
+	e := edge{c.info.SHA256, key.id}
+	if err, ok := j.edges.get(e); ok {
+		return err, true
+	}
+	if j.opt.Signatures != nil && j.opt.Signatures.Verified(e.certificate, e.key) {
+		return nil, true
+	}
+	return nil, false
+}
+
+// verify checks key's signature on c and remembers the answer.
+func (j *Judge) verify(c *cert, key *publicKey) error {
+	err := verifySignature(key, c.alg, c.tbs, c.sig)
+	j.edges.put(edge{c.info.SHA256, key.id}, err)
+	return err
+}
+
+// Judge says everything about one view at an instant, and what evidence would
+// say more. It is pure in its arguments.
+func (j *Judge) Judge(f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, []inventory.Need) {
+	v := &view{judge: j, facts: f, now: now.UTC()}
+	return v.run(ev)
+}
