@@ -42,8 +42,12 @@ func displayName(name string) string {
 		return "PostgreSQL"
 	case "sieve":
 		return "ManageSieve"
-	case "http":
-		return "HTTP without TLS"
+	case "http", "http/2":
+		return strings.ToUpper(name) + " without TLS"
+	case "redis", "memcached", "telnet":
+		return strings.ToUpper(name[:1]) + name[1:]
+	case "rsync":
+		return name
 	}
 	return strings.ToUpper(name)
 }
@@ -67,7 +71,7 @@ func speaksOther(b []byte) string {
 	case bytes.HasPrefix(lower, []byte("<!doctype")), bytes.HasPrefix(lower, []byte("<html")):
 		return "http"
 	case len(b) >= 9 && b[3] == 4 && b[5]|b[6]|b[7]|b[8] == 0 && b[0] == 0:
-		return "http/2 without TLS" // a SETTINGS frame
+		return "http/2" // a SETTINGS frame
 	case has("SIP/2.0"):
 		return "sip"
 	case has("RTSP/"):

@@ -65,11 +65,8 @@ func (j *job) config(s *session, h hello) *tls.Config {
 	}
 	// Only before TLS 1.3 does a client say by its suites what kind of key it
 	// wants.
-	switch j.offer {
-	case inventory.OfferECDSA:
-		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, ids("ECDSA", commonSuites)
-	case inventory.OfferRSA:
-		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, ids("RSA", commonSuites)
+	if kind := j.keyKind(); kind != "" {
+		c.MaxVersion, c.CipherSuites = tls.VersionTLS12, ids(kind, commonSuites)
 	}
 	return c
 }
@@ -168,8 +165,8 @@ func (s *session) failed(err error) outcome {
 	}
 	// Before TLS 1.3 the client speaks a second time only when it has verified
 	// the signature over the key exchange, if there is one.
-	answered := s.rec.flights > 1
-	out.capture.PossessionProven = answered && f.hello != nil && f.hello.version != versionTLS13 && ephemeral(out.tls.CipherSuite)
+	answered := s.rec.flights > 1 && f.hello != nil && f.hello.version != versionTLS13
+	out.capture.PossessionProven = answered && ephemeral(out.tls.CipherSuite)
 	switch {
 	case answered && s.asked && lacksCertificate(err):
 		out.tls.ClientCertificateRequired = true

@@ -53,20 +53,24 @@ func allSchemes() []uint16 {
 	return append(append(ecdsaSchemes(), rsaSchemes()...), otherSchemes()...)
 }
 
-// schemes returns the signature algorithms of one kind of key: "ECDSA", "RSA"
-// or, for all, "".
+// The kinds of key that an offer may ask for, as suites are named after them.
+const (
+	kindECDSA = "ECDSA"
+	kindRSA   = "RSA"
+)
+
+// schemes returns the signature algorithms of one kind of key, or all.
 func schemes(kind string) []uint16 {
 	switch kind {
-	case "ECDSA":
+	case kindECDSA:
 		return ecdsaSchemes()
-	case "RSA":
+	case kindRSA:
 		return rsaSchemes()
 	}
 	return allSchemes()
 }
 
-// ids are the suites of the tables for one kind of key, "ECDSA" or "RSA", or
-// all of them.
+// ids are the suites of the tables for one kind of key, or all.
 func ids(kind string, tables ...[]suite) []uint16 {
 	var list []uint16
 	for _, table := range tables {

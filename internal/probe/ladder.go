@@ -31,6 +31,10 @@ type step func() outcome
 // climb takes the steps of the capture ladder until one gets a certificate. The
 // answer to the first hello is what is reported when none does: it is the one
 // that an ordinary client would have got.
+//
+// A timeout ends the climb, because it has used the whole budget: to keep some
+// of it back would call slow servers dead for the sake of servers that nobody
+// has met, which are silent until they see a hybrid key share.
 func (j *job) climb() outcome {
 	if j.offer == inventory.OfferCensus {
 		return j.census()
@@ -39,57 +43,64 @@ func (j *job) climb() outcome {
 	if first.alert == alertNoApplicationProtocol {
 		first = j.handshake(hello{})
 	}
-	legacy, modern := j.offerLists()
-	rawLegacy := func() outcome { return j.rawLegacy(legacy) }
-	rawModern := func() outcome { return j.rawModern(modern) }
-	postQuantum := func() outcome { return j.handshake(hello{postQuantum: true}) }
-
-	var steps []step
-	switch restricted := j.offer == inventory.OfferECDSA || j.offer == inventory.OfferRSA; {
-	case first.next == furtherNone:
-	case restricted:
-		// A server without a key of the kind refuses both, and no other hello
-		// asks for one kind only.
-		steps = []step{rawModern}
+	if len(first.chain) > 0 || first.next == furtherNone {
+		return first
+	}
+	if j.offer == inventory.OfferECDSA || j.offer == inventory.OfferRSA {
+		// A server without such a key refuses both hellos, and no other asks
+		// for one kind of key only.
 		if first.next == furtherLegacy {
-			steps = []step{rawLegacy}
+			return j.take(first, []step{j.stepLegacy})
 		}
-	case first.next == furtherSilent:
+		return j.take(first, []step{j.stepModern})
+	}
+
+	postQuantum := func() outcome { return j.handshake(hello{postQuantum: true}) }
+	steps := []step{j.stepLegacy, j.stepModern, postQuantum}
+	switch first.next {
+	case furtherSilent:
 		// Some stacks hang up where others send an alert; and a hiccup deserves
 		// a full handshake before a makeshift one.
-		steps = []step{postQuantum, rawLegacy, rawModern}
-	case first.next == furtherModern:
-		steps = []step{rawModern, rawLegacy}
-	default:
-		steps = []step{rawLegacy, rawModern, postQuantum}
+		steps = []step{postQuantum, j.stepLegacy, j.stepModern}
+	case furtherModern:
+		steps = []step{j.stepModern, j.stepLegacy}
 	}
-	return j.take(first, steps)
+	out := j.take(first, steps)
+	if len(out.chain) > 0 && out.capture.Method == inventory.CaptureRawHello {
+		out.reach.Detail = "the default hello got: " + string(first.reach.Status) + " " + first.reach.Detail
+	}
+	return out
 }
 
 // census asks for TLS 1.2 first, where the certificate comes in clear and costs
-// neither side a key exchange on our account.
+// no key exchange on our side.
 func (j *job) census() outcome {
-	method := inventory.CaptureCensus
-	first := j.rawLegacy(commonList())
-	if first.next == furtherNone || len(first.chain) > 0 {
-		first.capture.Method = method
-		return first
+	out := j.rawLegacy(commonList())
+	if out.next != furtherNone {
+		out = j.take(out, []step{j.stepModern, j.stepLegacy})
 	}
-	legacy, modern := j.offerLists()
-	out := j.take(first, []step{
-		func() outcome { return j.rawModern(modern) },
-		func() outcome { return j.rawLegacy(legacy) },
-	})
-	out.capture.Method = method
+	out.capture.Method = inventory.CaptureCensus
 	return out
+}
+
+// stepLegacy and stepModern send the hand-made hellos of the job's offer.
+func (j *job) stepLegacy() outcome { return j.rawLegacy(legacyList(j.keyKind())) }
+func (j *job) stepModern() outcome { return j.rawModern(modernList(j.keyKind())) }
+
+// keyKind is the kind of key that the job's offer asks for; empty is any.
+func (j *job) keyKind() string {
+	switch j.offer {
+	case inventory.OfferECDSA:
+		return kindECDSA
+	case inventory.OfferRSA:
+		return kindRSA
+	}
+	return ""
 }
 
 // take returns the outcome of the first of the steps that got a certificate, or
 // else first.
 func (j *job) take(first outcome, steps []step) outcome {
-	if len(first.chain) > 0 {
-		return first
-	}
 	silent := 0
 	if first.next == furtherSilent {
 		silent++
@@ -101,9 +112,6 @@ func (j *job) take(first outcome, steps []step) outcome {
 		}
 		out := s()
 		if len(out.chain) > 0 {
-			if first.reach.Detail != "" && out.capture.Method == inventory.CaptureRawHello {
-				out.reach.Detail = "the default hello got: " + string(first.reach.Status) + " " + first.reach.Detail
-			}
 			return out
 		}
 		if out.next == furtherSilent {
@@ -114,15 +122,4 @@ func (j *job) take(first outcome, steps []step) outcome {
 		}
 	}
 	return first
-}
-
-// offerLists are the algorithms for the hand-made hellos of the job's offer.
-func (j *job) offerLists() (legacy, modern algorithms) {
-	switch j.offer {
-	case inventory.OfferECDSA:
-		return legacyList("ECDSA"), modernList("ECDSA")
-	case inventory.OfferRSA:
-		return legacyList("RSA"), modernList("RSA")
-	}
-	return legacyList(""), modernList("")
 }
