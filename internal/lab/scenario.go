@@ -153,7 +153,11 @@ func (s *site) scenario(port uint16) Scenario {
 	}
 	out.Addresses = make(map[string][]netip.Addr)
 	for _, name := range s.names {
-		if e := s.zone[name]; len(e.addresses) > 0 && !e.silent {
+		e := s.zone[name]
+		for e.cname != "" && s.zone[e.cname] != nil {
+			e = s.zone[e.cname]
+		}
+		if len(e.addresses) > 0 && !e.silent {
 			out.Addresses[name] = e.addresses
 		}
 	}

@@ -15,15 +15,14 @@ func starttlsScenarios() []definition {
 			continue
 		}
 		list = append(list, starttls(p, Upgrades, "good", "in good order"))
-		if p != inventory.Postgres { // it has one way to say no, and two things that may be meant
-			list = append(list, starttls(p, Missing, "missing", "where the server does not offer it"))
-		}
-		if p == inventory.MySQL { // the client goes on unasked
+		list = append(list, starttls(p, Missing, "missing", "where the server does not offer it"))
+		if p == inventory.MySQL { // the client goes on unasked: nothing to refuse or to inject
 			continue
 		}
-		list = append(list,
-			starttls(p, Refuses, "refused", "where the server says no"),
-			starttls(p, Injects, "injected", "with plain text after the go-ahead"))
+		if p != inventory.Postgres { // it has one way to say no, and means that it has no TLS
+			list = append(list, starttls(p, Refuses, "refused", "where the server says no"))
+		}
+		list = append(list, starttls(p, Injects, "injected", "with plain text after the go-ahead"))
 	}
 	return append(list, definition{
 		name: "smtp-expired", about: "A mail server with an expired certificate.", want: wants(inventory.CodeExpired),

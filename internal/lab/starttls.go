@@ -2,11 +2,8 @@ package lab
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/xml"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -32,10 +29,13 @@ const Injected = "250 injected before TLS\r\n"
 // lineLimit bounds a command, and so what a peer can make the lab keep.
 const lineLimit = 4096
 
+// errNoUpgrade ends a dialogue in which the server did not go on to TLS.
+var errNoUpgrade = errors.New("no upgrade")
+
 // STARTTLS speaks p as v says, and after the go-ahead gives the connection to
 // upgraded. For [inventory.TLS] it is upgraded.
 func STARTTLS(p inventory.Protocol, v Variant, upgraded Handler) Handler {
-	var dialogue func(*bufio.ReadWriter, Variant) (goOn bool, err error)
+	var dialogue func(io.ReadWriter, Variant) (goAhead string, err error)
 	switch p {
 	case inventory.TLS:
 		return upgraded
@@ -51,19 +51,17 @@ func STARTTLS(p inventory.Protocol, v Variant, upgraded Handler) Handler {
 		dialogue = textProtocols()[p].dialogue
 	}
 	return func(ctx context.Context, conn net.Conn) {
-		rw := bufio.NewReadWriter(bufio.NewReaderSize(conn, lineLimit), bufio.NewWriter(conn))
-		goOn, err := dialogue(rw, v)
-		if err == nil && goOn && v == Injects {
-			_, err = rw.WriteString(Injected)
-		}
-		if err != nil || rw.Flush() != nil {
-			return
-		}
-		if !goOn || rw.Reader.Buffered() > 0 { // nothing may come before the go-ahead
+		goAhead, err := dialogue(conn, v)
+		if err != nil {
 			hangUp(conn)
 			return
 		}
-		upgraded(ctx, conn)
+		if v == Injects {
+			goAhead += Injected
+		}
+		if _, err := io.WriteString(conn, goAhead); err == nil {
+			upgraded(ctx, conn)
+		}
 	}
 }
 
@@ -149,48 +147,43 @@ func textProtocols() map[inventory.Protocol]textProtocol {
 	}
 }
 
-func (p textProtocol) dialogue(rw *bufio.ReadWriter, v Variant) (goOn bool, err error) {
+func (p textProtocol) dialogue(conn io.ReadWriter, v Variant) (goAhead string, err error) {
 	capabilities := p.offer
 	if v == Missing {
 		capabilities = p.plain
 	}
-	greeting := p.greeting
+	answer := p.greeting
 	if p.greetsWithOffer {
-		greeting = capabilities
+		answer = capabilities
 	}
-	if _, err := rw.WriteString(greeting); err != nil {
-		return false, err
-	}
-	for {
-		if err := rw.Flush(); err != nil {
-			return false, err
+	for in := bufio.NewReaderSize(conn, lineLimit); ; {
+		if _, err := io.WriteString(conn, answer); err != nil {
+			return "", err
 		}
-		line, err := rw.ReadSlice('\n')
+		line, err := in.ReadSlice('\n')
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		tag, verb := "", word(line, 0)
 		if p.tagged {
 			tag, verb = word(line, 0), word(line, 1)
 		}
-		answer, end := p.unknown, false
+		answer = p.unknown
 		switch strings.ToUpper(verb) {
 		case p.ask:
 			answer = capabilities
 		case p.quit:
-			return false, nil
+			return "", errNoUpgrade
 		case p.command:
 			switch v {
+			case Upgrades, Injects:
+				return strings.ReplaceAll(p.goAhead, "TAG", tag), nil
 			case Refuses:
 				answer = p.refusal
-			case Upgrades, Injects:
-				answer, end = p.goAhead, true
 			case Missing:
 			}
 		}
-		if _, err := rw.WriteString(strings.ReplaceAll(answer, "TAG", tag)); err != nil || end {
-			return end, err
-		}
+		answer = strings.ReplaceAll(answer, "TAG", tag)
 	}
 }
 
@@ -201,132 +194,4 @@ func word(line []byte, n int) string {
 		return ""
 	}
 	return words[n]
-}
-
-// ldapDialogue answers one ExtendedRequest (RFC 4511, 4.12 and 4.14.1). The
-// message is short, so its length fits in one octet.
-func ldapDialogue(rw *bufio.ReadWriter, v Variant) (goOn bool, err error) {
-	header, err := rw.Peek(2)
-	if err != nil {
-		return false, err
-	}
-	if header[0] != 0x30 || header[1] >= 0x80 {
-		return false, fmt.Errorf("no LDAP message: % x", header)
-	}
-	message := make([]byte, 2+int(header[1]))
-	if _, err := io.ReadFull(rw, message); err != nil {
-		return false, err
-	}
-	const success, protocolError, unavailable = 0, 2, 52
-	code := byte(success)
-	switch {
-	case v == Missing || !bytes.Contains(message, []byte("1.3.6.1.4.1.1466.20037")):
-		code = protocolError
-	case v == Refuses:
-		code = unavailable
-	}
-	id := byte(1)
-	if len(message) > 4 && message[2] == 2 && message[3] == 1 {
-		id = message[4]
-	}
-	_, err = rw.Write([]byte{0x30, 12, 2, 1, id, 0x78, 7, 0x0a, 1, code, 4, 0, 4, 0})
-	return code == success, err
-}
-
-// postgresDialogue answers an SSLRequest (PostgreSQL protocol 3.0, 53.2.9). A
-// server has one way to say no.
-func postgresDialogue(rw *bufio.ReadWriter, v Variant) (goOn bool, err error) {
-	var request [8]byte
-	if _, err := io.ReadFull(rw, request[:]); err != nil {
-		return false, err
-	}
-	if binary.BigEndian.Uint32(request[4:]) != 80877103 {
-		return false, fmt.Errorf("no SSLRequest: % x", request)
-	}
-	goOn = v == Upgrades || v == Injects
-	answer := byte('N')
-	if goOn {
-		answer = 'S'
-	}
-	return goOn, rw.WriteByte(answer)
-}
-
-// mysqlDialogue greets with HandshakeV10 and waits for an SSLRequest, which has
-// no answer: there is nothing to refuse or to inject.
-func mysqlDialogue(rw *bufio.ReadWriter, v Variant) (goOn bool, err error) {
-	const protocol41, ssl, secureConnection, pluginAuth = 0x200, 0x800, 0x8000, 0x80000
-	capabilities := uint32(protocol41 | ssl | secureConnection | pluginAuth)
-	if v == Missing {
-		capabilities &^= ssl
-	}
-	body := []byte("\x0a8.0.36-lab\x00")
-	body = binary.LittleEndian.AppendUint32(body, 7) // connection
-	body = append(body, "12345678\x00"...)           // first part of the scramble
-	body = binary.LittleEndian.AppendUint16(body, uint16(capabilities&0xffff))
-	body = append(body, 0xff, 2, 0) // utf8mb4, autocommit
-	body = binary.LittleEndian.AppendUint16(body, uint16(capabilities>>16))
-	body = append(body, 21)                  // length of the scramble
-	body = append(body, make([]byte, 10)...) // reserved
-	body = append(body, "123456789012\x00mysql_native_password\x00"...)
-	if _, err := rw.Write(append([]byte{byte(len(body)), 0, 0, 0}, body...)); err != nil {
-		return false, err
-	}
-	if err := rw.Flush(); err != nil {
-		return false, err
-	}
-	var request [4 + 32]byte
-	if _, err := io.ReadFull(rw, request[:]); err != nil {
-		return false, err
-	}
-	asked := binary.LittleEndian.Uint32(request[4:])&ssl != 0 && request[0] == 32
-	return asked && v != Missing, nil
-}
-
-// xmppDialogue opens a stream and offers STARTTLS (RFC 6120, 5.4).
-func xmppDialogue(rw *bufio.ReadWriter, v Variant) (goOn bool, err error) {
-	const space = "urn:ietf:params:xml:ns:xmpp-tls"
-	in := xml.NewDecoder(io.LimitReader(rw, lineLimit))
-	for {
-		token, err := in.RawToken()
-		if err != nil {
-			return false, err
-		}
-		element, ok := token.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		switch element.Name.Local {
-		case "stream":
-			features := "<starttls xmlns='" + space + "'><required/></starttls>"
-			if v == Missing {
-				features = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>"
-			}
-			_, err = fmt.Fprintf(rw, "<?xml version='1.0'?><stream:stream xmlns='jabber:%s' "+
-				"xmlns:stream='http://etherx.jabber.org/streams' id='lab' from='lab.example.com' version='1.0'>"+
-				"<stream:features>%s</stream:features>", streamKind(element), features)
-		case "starttls":
-			if v == Refuses || v == Missing {
-				_, err = rw.WriteString("<failure xmlns='" + space + "'/></stream:stream>")
-				return false, err
-			}
-			_, err = rw.WriteString("<proceed xmlns='" + space + "'/>")
-			return true, err
-		}
-		if err != nil {
-			return false, err
-		}
-		if err := rw.Flush(); err != nil {
-			return false, err
-		}
-	}
-}
-
-// streamKind is client or server, as the peer's stream says.
-func streamKind(stream xml.StartElement) string {
-	for _, a := range stream.Attr {
-		if a.Name.Space == "" && a.Name.Local == "xmlns" && strings.HasSuffix(a.Value, "server") {
-			return "server"
-		}
-	}
-	return "client"
 }
