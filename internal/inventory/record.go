@@ -60,6 +60,11 @@ type ChainRecord struct {
 	ParseError string      `json:"parse_error"`
 }
 
+// NewChainRecord gives c the shape that reports print.
+func NewChainRecord(c Certificate) ChainRecord {
+	return ChainRecord{c.SHA256, c.Subject, c.Issuer, c.NotAfter, c.ParseError}
+}
+
 // NewEndpointRecord gives e the shape that reports print.
 func NewEndpointRecord(t Target, e Endpoint) EndpointRecord {
 	o, j := e.Observation, e.Judgement
@@ -78,7 +83,7 @@ func NewEndpointRecord(t Target, e Endpoint) EndpointRecord {
 		r.ServerName = ""
 	}
 	for _, c := range j.Chain {
-		r.Chain = append(r.Chain, ChainRecord{c.SHA256, c.Subject, c.Issuer, c.NotAfter, c.ParseError})
+		r.Chain = append(r.Chain, NewChainRecord(c))
 	}
 	if !j.LastSeen.IsZero() {
 		seen := j.LastSeen.UTC()

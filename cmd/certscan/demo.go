@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/lab"
+)
+
+// demoFlags are the flags of demo.
+type demoFlags struct {
+	outputFlags
+	stay      bool
+	endpoints int
+	keep      string
+}
+
+func newDemoCommand(io streams) *cobra.Command {
+	var f demoFlags
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Scan a fleet on loopback that has every defect",
+		Long: `demo starts a fleet of TLS servers on this machine's loopback addresses, with its
+own certificate authorities, DNS and one endpoint for each thing that can be
+right or wrong, scans it, and says what to look at. It needs no network and
+leaves nothing behind. It exits with 0 although there is much to find.`,
+		Example: `  certscan demo
+  certscan demo --stay --keep demo.db      then, in another shell:
+  certscan inventory --db demo.db --finding addresses_disagree
+  certscan demo --endpoints 10000          a large, mostly healthy fleet`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), io, f) },
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&f.stay, "stay", false, "keep the fleet up until Ctrl-C, to try other commands on it")
+	fs.IntVar(&f.endpoints, "endpoints", 0, "scan a fleet of `N` names with N certificates instead")
+	fs.StringVar(&f.keep, "keep", "", "keep the history in this SQLite `FILE`")
+	f.add(fs, "table", "json", "jsonl", "csv", "prometheus")
+	return cmd
+}
+
+func runDemo(ctx context.Context, io streams, f demoFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.endpoints < 0 || f.endpoints > 1_000_000 {
+		return usagef("--endpoints %d is out of range: want 1 to 1000000", f.endpoints)
+	}
+	dir, err := os.MkdirTemp("", "certscan-demo-")
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	opt := lab.Options{Endpoints: f.endpoints}
+	if f.endpoints > 0 {
+		opt.Scenarios, opt.DeadFraction = []string{}, 0.02
+	}
+	fleet, err := lab.Start(ctx, opt)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer fleet.Close()
+
+	job, args := demoJob(io, f, fleet, dir)
+	defer job.close()
+	if err := job.openStore(ctx); err != nil {
+		return err
+	}
+	if err := job.prepare(args); err != nil {
+		return err
+	}
+	if err := job.wire(ctx); err != nil {
+		return err
+	}
+	if err := job.run(ctx); err != nil {
+		return err
+	}
+	if f.endpoints == 0 && !f.stay {
+		fmt.Fprint(io.err, lookAt)
+	}
+	if f.stay {
+		return stay(ctx, io, fleet, dir, job.flags.db)
+	}
+	return nil
+}
+
+// demoJob is a scan of the fleet as a user would make it.
+func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []string) {
+	_, flags := scanCommand(io)
+	flags.outputFlags = f.outputFlags
+	flags.timeout, flags.failOn, flags.offers = 2*time.Second, "never", "all"
+	flags.resolver, flags.allowFetch = []string{fleet.Resolver()}, fleet.AllowFetch()
+	flags.perAddress = 4
+	if flags.db = f.keep; f.keep == "" {
+		flags.db = filepath.Join(dir, "demo.db")
+	}
+	job := &scanJob{io: io, flags: flags, started: now(), stores: []inventory.TrustStore{fleet.Public()}}
+	var args []string
+	for _, s := range fleet.Scenarios() {
+		if !s.Private { // those are about other trust stores
+			args = append(args, s.Targets...)
+		}
+	}
+	for t := range fleet.Targets() {
+		args = append(args, t)
+	}
+	if f.endpoints > 0 {
+		flags.offers = "default"
+	}
+	return job, args
+}
+
+// lookAt is what a newcomer should not miss.
+const lookAt = `
+What to look at:
+  stale-node        the renewed certificate is on two of three addresses; the table names the third
+  dual-stale        the RSA certificate beside a good ECDSA one has expired; most clients never see it
+  incomplete-chain  works in browsers, breaks curl and Java; the message names the missing issuer
+`
+
+// stay keeps the fleet up until ctx ends.
+func stay(ctx context.Context, io streams, fleet *lab.Lab, dir, db string) error {
+	public, _, err := fleet.WriteRoots(dir)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	fmt.Fprintf(io.err, "\nThe fleet stays up until Ctrl-C. In another shell:\n  certscan scan --db %s --resolver %s --roots %s --allow-fetch %s %s\n",
+		strconv.Quote(db), fleet.Resolver(), strconv.Quote(public), fleet.AllowFetch()[0], "stale-node."+lab.Domain)
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"example.com/certscan/internal/inventory"
+)
+
+// storeFlags say where history is kept.
+type storeFlags struct{ db string }
+
+func (f *storeFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.db, "db", "", "SQLite `file` with the history (default certscan/certscan.db in the state directory, $XDG_STATE_HOME)")
+}
+
+// path is where the database is: the flag's, or the state directory's of the
+// XDG Base Directory Specification.
+func (f *storeFlags) path(env func(string) string) (string, error) {
+	if f.db != "" {
+		return f.db, nil
+	}
+	state := env("XDG_STATE_HOME")
+	if !filepath.IsAbs(state) { // relative ones are to be ignored, says the specification
+		home := env("HOME")
+		if home == "" {
+			return "", usagef("no home directory to keep history in: give --db FILE, or --no-store")
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "certscan", "certscan.db"), nil
+}
+
+// outputFlags say how the answer is written, and where.
+type outputFlags struct {
+	format  string
+	output  string
+	formats []string
+}
+
+func (f *outputFlags) add(fs *pflag.FlagSet, formats ...string) {
+	f.formats = formats
+	fs.StringVar(&f.format, "format", formats[0], "write `FORMAT`: "+strings.Join(formats, ", "))
+	fs.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of standard output; it is replaced when the answer is complete")
+}
+
+func (f *outputFlags) check() error {
+	if !slices.Contains(f.formats, f.format) {
+		return usagef("--format %q is not known: want one of %s", f.format, strings.Join(f.formats, ", "))
+	}
+	return nil
+}
+
+// judgeFlags say how certificates are judged.
+type judgeFlags struct {
+	roots []string
+	tiers string
+	at    string
+}
+
+func (f *judgeFlags) add(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.roots, "roots", []string{"system"}, "trust `STORE`: system, mozilla, or a file or directory of certificates; repeatable, the first decides")
+	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, for lifetimes of 90 days or more; shorter ones in proportion")
+	fs.StringVar(&f.at, "at", "", "judge as of `TIME` (RFC 3339 or YYYY-MM-DD) instead of now")
+}
+
+// time is the moment to judge at, and whether it was asked for.
+func (f *judgeFlags) time() (time.Time, bool, error) {
+	if f.at == "" {
+		return now(), false, nil
+	}
+	t, err := parseTime("--at", f.at)
+	return t, true, err
+}
+
+func parseTime(flag, s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, usagef("%s %q is not a time: want 2026-11-22T08:00:00Z or 2026-11-22", flag, s)
+}
+
+// parseTiers reads "60d,30d,14d".
+func parseTiers(s string) ([]time.Duration, error) {
+	var tiers []time.Duration
+	for part := range strings.SplitSeq(s, ",") {
+		d, err := parseDuration(strings.TrimSpace(part))
+		if err != nil || d <= 0 {
+			return nil, usagef("--tiers %q: %q is not a distance: want days or hours, such as 60d,30d,14d,7d,3d", s, part)
+		}
+		if slices.Contains(tiers, d) {
+			return nil, usagef("--tiers %q: %q stands there twice", s, part)
+		}
+		tiers = append(tiers, d)
+	}
+	slices.Sort(tiers)
+	slices.Reverse(tiers)
+	return tiers, nil
+}
+
+// parseDuration reads Go durations, and days and weeks as "30d" and "2w".
+func parseDuration(s string) (time.Duration, error) {
+	for unit, size := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if digits, ok := strings.CutSuffix(s, unit); ok {
+			n, err := strconv.ParseFloat(digits, 64)
+			if err != nil || n < 0 || n > 36500 {
+				return 0, fmt.Errorf("%q is not a duration: want such as 36h, 30d or 2w", s)
+			}
+			return time.Duration(n * float64(size)), nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration: want such as 36h, 30d or 2w", s)
+	}
+	return d, nil
+}
+
+// parseOffers reads "default", "all" or a list.
+func parseOffers(s string) ([]inventory.Offer, error) {
+	all := []inventory.Offer{inventory.OfferDefault, inventory.OfferECDSA, inventory.OfferRSA, inventory.OfferNoSNI}
+	if s == "all" {
+		return all, nil
+	}
+	offers := []inventory.Offer{inventory.OfferDefault} // the others are compared with it
+	for part := range strings.SplitSeq(s, ",") {
+		o := inventory.Offer(strings.TrimSpace(part))
+		if !slices.Contains(all, o) {
+			return nil, usagef("--offers %q: %q is not known: want all, or some of default, ecdsa, rsa, no_sni", s, part)
+		}
+		if !slices.Contains(offers, o) {
+			offers = append(offers, o)
+		}
+	}
+	return offers, nil
+}
+
+// parseResolve reads NAME=ADDR[,ADDR] into addresses by name.
+func parseResolve(flags []string) (map[string][]netip.Addr, error) {
+	pinned := make(map[string][]netip.Addr)
+	for _, s := range flags {
+		name, list, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return nil, usagef("--resolve %q: want NAME=ADDRESS[,ADDRESS]", s)
+		}
+		key := strings.ToLower(strings.TrimSuffix(name, "."))
+		for part := range strings.SplitSeq(list, ",") {
+			a, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(part), "[]"))
+			if err != nil {
+				return nil, usagef("--resolve %q: %q is not an IP address", s, part)
+			}
+			pinned[key] = append(pinned[key], a.Unmap())
+		}
+	}
+	return pinned, nil
+}
+
+// parseLabels reads K=V.
+func parseLabels(flags []string) (map[string]string, error) {
+	labels := make(map[string]string)
+	for _, s := range flags {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, usagef("--label %q: want KEY=VALUE", s)
+		}
+		if k == "team" {
+			k = "owner"
+		}
+		labels[k] = v
+	}
+	return labels, nil
+}
+
+// parseIgnores reads CODE[@TARGET].
+func parseIgnores(flags []string) ([]ignore, error) {
+	var ignores []ignore
+	for _, s := range flags {
+		code, target, _ := strings.Cut(s, "@")
+		known := slices.ContainsFunc(inventory.Codes(), func(i inventory.CodeInfo) bool { return string(i.Code) == code })
+		if !known {
+			var codes []string
+			for _, i := range inventory.Codes() {
+				codes = append(codes, string(i.Code))
+			}
+			slices.Sort(codes)
+			return nil, usagef("--ignore %q: there is no finding %q: want one of %s", s, code, strings.Join(codes, ", "))
+		}
+		ignores = append(ignores, ignore{inventory.Code(code), target})
+	}
+	return ignores, nil
+}
+
+// parseSeverity reads the limit of --fail-on; "never" is "".
+func parseSeverity(s string) (inventory.Severity, error) {
+	switch s {
+	case "critical", "warning":
+		return inventory.Severity(s), nil
+	case "never":
+		return "", nil
+	}
+	return "", usagef("--fail-on %q is not known: want critical, warning or never", s)
+}
+
+// replaceFile is a file that takes its place when it is complete, so that a
+// reader never sees half an answer and an old one survives a failure.
+type replaceFile struct {
+	*os.File
+	path string
+}
+
+func createReplacing(path string) (*replaceFile, error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() { // a pipe or a device is written as it is
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("--output %w", err)
+		}
+		return &replaceFile{File: f}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("--output %q: %w", path, err)
+	}
+	if err := f.Chmod(0o644); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("--output %q: %w", path, err)
+	}
+	return &replaceFile{f, path}, nil
+}
+
+// commit puts the file in its place.
+func (f *replaceFile) commit() error {
+	err := f.Close()
+	if err == nil && f.path != "" {
+		err = os.Rename(f.Name(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	return nil
+}
+
+// discard removes what was written, if it was not committed.
+func (f *replaceFile) discard() {
+	if f.Close() == nil && f.path != "" {
+		os.Remove(f.Name())
+	}
+}

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/verify"
+)
+
+// listFlags are those of every command that lists something from the history.
+type listFlags struct {
+	judgeFlags
+	storeFlags
+	outputFlags
+}
+
+func (f *listFlags) add(cmd *cobra.Command) {
+	f.judgeFlags.add(cmd.Flags())
+	f.outputFlags.add(cmd.Flags(), report.ListFormats()...)
+	f.storeFlags.add(cmd.Flags())
+}
+
+// open checks the flags and opens the history.
+func (f *listFlags) open(cmd *cobra.Command, io streams) (*history, error) {
+	if err := f.outputFlags.check(); err != nil {
+		return nil, err
+	}
+	return openHistory(cmd.Context(), io, f.storeFlags, f.judgeFlags)
+}
+
+// oneArgument demands exactly one argument, and says what it is.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("%s needs one argument, %s; got %d", cmd.Name(), what, len(args))
+		}
+		return nil
+	}
+}
+
+func newFindingsCommand(io streams) *cobra.Command {
+	var f listFlags
+	var since, until string
+	cmd := &cobra.Command{
+		Use:   "findings",
+		Short: "List what was found when, for how long, and what is still open",
+		Example: `  certscan findings                         open now
+  certscan findings --since 7d              opened, closed or open in the last week
+  certscan findings --since 2026-10-01 --until 2026-11-01 --format csv`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := f.open(cmd, io)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			from, to := h.at, h.at
+			if since != "" {
+				if from, err = moment("--since", since, h.at); err != nil {
+					return err
+				}
+			}
+			if until != "" {
+				if to, err = moment("--until", until, h.at); err != nil {
+					return err
+				}
+				if since == "" {
+					from = to
+				}
+			}
+			if to.Before(from) {
+				return usagef("--until %s is before --since %s", until, since)
+			}
+			var failed error
+			spans := func(yield func(inventory.FindingSpan) bool) {
+				for s, err := range h.Findings(cmd.Context(), from, to) {
+					if err != nil {
+						failed = err
+						return
+					}
+					if !yield(s) {
+						return
+					}
+				}
+			}
+			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
+				return errors.Join(report.FindingSpans(w, f.format, spans, opt), failed)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "from this `TIME` on: a date, or an age such as 7d")
+	cmd.Flags().StringVar(&until, "until", "", "up to this `TIME`")
+	f.add(cmd)
+	return cmd
+}
+
+// moment reads a time, or an age before now.
+func moment(flag, s string, now time.Time) (time.Time, error) {
+	if d, err := parseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	t, err := parseTime(flag, s)
+	if err != nil {
+		return t, usagef("%s %q is neither a time nor an age: want 2026-11-22, 2026-11-22T08:00:00Z or 7d", flag, s)
+	}
+	return t, nil
+}
+
+func newWhereCommand(io streams) *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:   "where SHA256|SPKI|NAME",
+		Short: "Find the endpoints that serve a certificate, a key or a name",
+		Long: `where finds the endpoints that serve a certificate in their chain, by the first 8
+or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for a
+name. A wildcard is for every name it matches; .example.com is everything below
+example.com.`,
+		Example: `  certscan where 3f0a9c11
+  certscan where '*.example.com'
+  certscan where .example.com --format csv`,
+		Args: oneArgument("a SHA-256 or a name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := inventory.ParseQuery(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			h, err := f.open(cmd, io)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			var places []report.Place
+			owners := make(map[string]string)
+			found, err := h.Where(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			for _, s := range found {
+				p := report.Place{Serving: s}
+				if c, ok := h.lookup(s.Certificate); ok {
+					p.Expires = c.NotAfter
+				}
+				owner, known := owners[s.View.Target]
+				if !known {
+					if st, err := h.Target(cmd.Context(), s.View.Target); err == nil {
+						owner = st.Target.Labels["owner"]
+					}
+					owners[s.View.Target] = owner
+				}
+				p.Owner = owner
+				places = append(places, p)
+			}
+			if len(places) == 0 {
+				return fmt.Errorf("no current endpoint serves %q", args[0])
+			}
+			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
+				return report.Where(w, f.format, places, opt)
+			})
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func newHistoryCommand(io streams) *cobra.Command {
+	var f listFlags
+	cmd := &cobra.Command{
+		Use:     "history TARGET",
+		Short:   "Show what a target served when",
+		Example: `  certscan history shop.example.com`,
+		Args:    oneArgument("a target"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, err := targetKey(args[0])
+			if err != nil {
+				return err
+			}
+			h, err := f.open(cmd, io)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			spans, err := h.Spans(cmd.Context(), key)
+			if err != nil {
+				return unknownTarget(key, err)
+			}
+			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
+				return report.History(w, f.format, spans, opt)
+			})
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func newDiffCommand(io streams) *cobra.Command {
+	var f listFlags
+	var since string
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Show what appeared, changed and vanished",
+		Example: `  certscan diff                    since the scan before the last
+  certscan diff --since 7d
+  certscan diff --since 01923f60-0000-7000-8000-000000000000`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := f.open(cmd, io)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			from, err := h.before(cmd, since)
+			if err != nil {
+				return err
+			}
+			var changes []inventory.Change
+			for c, err := range h.Changes(cmd.Context(), from, h.at) {
+				if err != nil {
+					return err
+				}
+				changes = append(changes, c)
+			}
+			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
+				return report.Changes(w, f.format, changes, opt)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&since, "since", "", "compare with this `DURATION|TIME|SCAN` (default: the scan before the last)")
+	f.add(cmd)
+	return cmd
+}
+
+// before is the moment that diff compares with.
+func (h *history) before(cmd *cobra.Command, since string) (time.Time, error) {
+	if since != "" {
+		if t, err := moment("--since", since, h.at); err == nil {
+			return t, nil
+		}
+		info, err := h.Scan(cmd.Context(), since)
+		if err != nil {
+			return time.Time{}, usagef("--since %q is no age, no time and no scan of the history", since)
+		}
+		return info.Ended, nil
+	}
+	scans, err := h.Scans(cmd.Context())
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(scans) < 2 {
+		return time.Time{}, errors.New("there is nothing to compare with yet: the history holds fewer than two scans")
+	}
+	return scans[1].Ended, nil
+}
+
+func newShowCommand(io streams) *cobra.Command {
+	var f listFlags
+	var pem bool
+	cmd := &cobra.Command{
+		Use:   "show TARGET|SHA256",
+		Short: "Show everything that is known of a target or a certificate",
+		Example: `  certscan show shop.example.com
+  certscan show 3f0a9c11 --pem | openssl x509 -noout -text`,
+		Args: oneArgument("a target or a SHA-256"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.outputFlags.check(); err != nil {
+				return err
+			}
+			h, err := f.open(cmd, io)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			s := shower{io: io, flags: f.outputFlags, h: h, pem: pem}
+			if q, err := inventory.ParseQuery(args[0]); err == nil && q.Digest != "" {
+				der, first, err := h.Certificate(cmd.Context(), q.Digest)
+				if err == nil {
+					return s.certificate(cmd.Context(), der, verify.Parse(der), first)
+				}
+				if !errors.Is(err, inventory.ErrUnknownCertificate) {
+					return err
+				}
+			}
+			return s.target(cmd.Context(), args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&pem, "pem", false, "print the certificate, or what the target serves, as PEM")
+	f.judgeFlags.add(cmd.Flags())
+	f.outputFlags.add(cmd.Flags(), "table", "json")
+	f.storeFlags.add(cmd.Flags())
+	return cmd
+}

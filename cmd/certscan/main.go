@@ -1,0 +1,146 @@
+// Command certscan keeps an inventory of the certificates that a fleet of TLS
+// endpoints serves, and tells the truth about each of them.
+//
+// This package is flags, signals, exit statuses and wiring: one file per
+// command, and the only place that sees two packages at once. Its invariant:
+// standard output carries the answer and nothing else, and the exit status says
+// what the answer was.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit statuses are part of the command-line contract: the first that holds, in
+// the order usage, error, findings.
+const (
+	exitOK       = 0
+	exitError    = 1 // the job could not be done, or not wholly
+	exitUsage    = 2 // wrong flags, arguments or configuration
+	exitFindings = 3 // it was done, and there is something to act on
+)
+
+const exitHelp = `
+Exit status:
+  0  done, and nothing at or above --fail-on was found
+  1  the job could not be done: nothing could be examined, it was interrupted,
+     or a result could not be written
+  2  wrong flags, arguments or configuration
+  3  done, and there are findings at or above --fail-on`
+
+// errFindings ends a command that worked and found problems. They have been
+// printed already.
+var errFindings = errors.New("findings")
+
+// usageError marks an error of the caller's, answered with a pointer to --help.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// streams is what a command touches outside of its arguments.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+	env      func(string) string
+	args     []string // of the command, as given
+
+	// Of the terminal, when out or err is one; 0 and false when piped.
+	outWidth    int
+	errTerminal bool
+}
+
+// colour reports whether the answer may be coloured (https://no-color.org).
+func (s streams) colour() bool {
+	return s.outWidth > 0 && s.env("NO_COLOR") == "" && s.env("TERM") != "dumb"
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	io := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv}
+	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
+		io.outWidth = w
+	}
+	io.errTerminal = term.IsTerminal(int(os.Stderr.Fd()))
+	os.Exit(run(ctx, os.Args[1:], io))
+}
+
+// run is main without the process: everything it touches is an argument.
+func run(ctx context.Context, args []string, io streams) int {
+	io.args = args
+	cmd := newRootCommand(io)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFindings):
+		return exitFindings
+	case errors.Is(err, syscall.EPIPE):
+		return exitError // whoever reads us has gone; there is nobody to tell
+	}
+	fmt.Fprintf(io.err, "certscan: %v\n", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		fmt.Fprintf(io.err, "Run '%s --help' for usage.\n", called(cmd, args))
+		return exitUsage
+	}
+	return exitError
+}
+
+// called is the command that args name, to point to the right help.
+func called(root *cobra.Command, args []string) string {
+	if c, _, err := root.Find(args); err == nil {
+		return c.CommandPath()
+	}
+	return root.CommandPath()
+}
+
+func newRootCommand(io streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "certscan",
+		Short: "Find out which certificates a fleet serves, and whether they are right",
+		Long: `certscan connects to every address of every endpoint, keeps whatever certificate
+is served, above all a bad one, and judges time, name, chain and keys as
+independent facts. What it saw is kept in a SQLite file, so that the next scan
+can tell what changed.
+` + exitHelp,
+		Example: `  certscan demo                                   a fleet with every defect, no network
+  certscan scan example.com mail.example.com      look now
+  certscan scan -f domains.txt --format csv -o inventory.csv
+  certscan inventory --tier 30d                   what expires next, from the last scans
+  certscan where '*.example.com'                  who serves this certificate`,
+		SilenceErrors: true, // run prints them, once
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SetIn(io.in)
+	cmd.SetOut(io.out)
+	cmd.SetErr(io.err)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(
+		newScanCommand(io), newDemoCommand(io), newInventoryCommand(io), newFindingsCommand(io), newShowCommand(io),
+		newWhereCommand(io), newHistoryCommand(io), newDiffCommand(io), newVerifyCommand(io), newDBCommand(io), newVersionCommand(io),
+	)
+	return cmd
+}
+
+// now is the wall clock in the precision that certificates have.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

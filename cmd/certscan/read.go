@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	stdio "io"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+
+	"example.com/certscan/internal/discover"
+	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/store"
+	"example.com/certscan/internal/verify"
+)
+
+// writer is where an answer goes.
+type writer = stdio.Writer
+
+// history is the database opened for reading, with what judges what is in it.
+// Readers never wait for a scan, and connect to nothing.
+type history struct {
+	*store.DB
+	judge *verify.Judge
+	at    time.Time
+	past  time.Time // zero: as it stands now
+	trust []inventory.StoreInfo
+	since map[inventory.FindingKey]time.Time // of findings that were open at that time; nil until needed
+}
+
+func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) (*history, error) {
+	at, fixed, err := jf.time()
+	if err != nil {
+		return nil, err
+	}
+	tiers, err := parseTiers(jf.tiers)
+	if err != nil {
+		return nil, err
+	}
+	stores, err := trustStores(jf.roots, func(string, ...any) {})
+	if err != nil {
+		return nil, err
+	}
+	h := &history{at: at}
+	if fixed {
+		h.past = at
+	}
+	if h.DB, err = openReading(ctx, io, sf); err != nil {
+		return nil, err
+	}
+	opt := verify.Options{Stores: stores, Tiers: tiers}
+	if opt.Signatures, err = h.Signatures(ctx); err != nil {
+		h.Close()
+		return nil, err
+	}
+	if h.judge, err = verify.New(opt); err != nil {
+		h.Close()
+		return nil, err
+	}
+	h.trust = evidence.Infos(stores)
+	return h, nil
+}
+
+// openReading opens the database for reading alone.
+func openReading(ctx context.Context, io streams, sf storeFlags) (*store.DB, error) {
+	return openExisting(ctx, io, sf, store.Options{ReadOnly: true})
+}
+
+// openForChange opens the database to change it, which no scan may do just then.
+func openForChange(ctx context.Context, io streams, sf storeFlags) (*store.DB, error) {
+	return openExisting(ctx, io, sf, store.Options{})
+}
+
+func openExisting(ctx context.Context, io streams, sf storeFlags, opt store.Options) (*store.DB, error) {
+	path, err := sf.path(io.env)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no history at %s yet: scan something first, or name another file with --db", path)
+	}
+	return store.Open(ctx, path, opt)
+}
+
+func (h *history) info() inventory.ScanInfo {
+	return inventory.ScanInfo{Version: version(), Started: h.at, Ended: h.at, Stores: h.trust}
+}
+
+// results judges all that is stored, one target after the other.
+func (h *history) results(ctx context.Context) iter.Seq2[inventory.Result, error] {
+	return func(yield func(inventory.Result, error) bool) {
+		for st, err := range h.Targets(ctx, h.past) {
+			if err != nil {
+				yield(inventory.Result{}, err)
+				return
+			}
+			if !yield(h.result(ctx, st)) {
+				return
+			}
+		}
+	}
+}
+
+// result judges what is stored of one target, and says since when its findings
+// are open.
+func (h *history) result(ctx context.Context, st inventory.StoredTarget) (inventory.Result, error) {
+	if h.since == nil {
+		h.since = make(map[inventory.FindingKey]time.Time)
+		for s, err := range h.Findings(ctx, h.at, h.at) {
+			if err != nil {
+				return inventory.Result{}, err
+			}
+			h.since[s.Finding.Key()] = s.Opened
+		}
+	}
+	r, err := judgeStored(ctx, h.DB, h.judge, st, h.at)
+	fill := func(findings []inventory.Finding) {
+		for i := range findings {
+			findings[i].Since = h.since[findings[i].Key()]
+		}
+	}
+	fill(r.Judgement.Findings)
+	for _, e := range r.Endpoints {
+		fill(e.Judgement.Findings)
+	}
+	return r, err
+}
+
+// judgeStored judges what db knows of a target. Issuers that were fetched once
+// are in db; nothing is fetched now.
+func judgeStored(ctx context.Context, db *store.DB, judge judge, st inventory.StoredTarget, at time.Time) (inventory.Result, error) {
+	r := inventory.Result{Target: st.Target}
+	for _, v := range st.Views {
+		j, err := judgeFacts(ctx, db, judge, v.Facts, at)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", st.Target, err)
+		}
+		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: v.Facts.Observation, Judgement: j})
+	}
+	r.Judgement = judge.JudgeTarget(st.Target, r.Endpoints, at)
+	return r, nil
+}
+
+// judge is what judges, with an expectation or without.
+type judge interface {
+	Judge(inventory.Facts, inventory.EvidenceSet, time.Time) (inventory.Judgement, []inventory.Need)
+	JudgeTarget(inventory.Target, []inventory.Endpoint, time.Time) inventory.TargetJudgement
+}
+
+func judgeFacts(ctx context.Context, db *store.DB, judge judge, f inventory.Facts, at time.Time) (inventory.Judgement, error) {
+	ev := make(inventory.EvidenceSet)
+	for {
+		j, needs := judge.Judge(f, ev, at)
+		if len(needs) == 0 {
+			return j, nil
+		}
+		for _, n := range needs {
+			e, ok, err := db.Evidence(ctx, n)
+			if err != nil {
+				return j, err
+			}
+			if !ok {
+				e = inventory.Evidence{Need: n, Error: "not fetched: only a scan fetches"}
+			}
+			ev[n] = e
+		}
+	}
+}
+
+// list writes a listing to standard output or --output.
+func list(io streams, f outputFlags, h *history, write func(writer, report.Options) error) error {
+	opt := report.Options{Lookup: h.lookup}
+	opt.Now = h.at
+	var a answer
+	w, shape, err := a.open(io, f)
+	if err != nil {
+		return err
+	}
+	defer a.discard()
+	opt.Width, opt.Color = shape.Width, shape.Color
+	if err := write(w, opt); err != nil {
+		return fmt.Errorf("write the answer: %w", err)
+	}
+	if a.file != nil {
+		return a.file.commit()
+	}
+	return nil
+}
+
+// lookup reads a certificate of the history.
+func (h *history) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool) {
+	der, _, err := h.Certificate(context.Background(), fp.String())
+	if err != nil {
+		return inventory.Certificate{}, false // a listing then shows the fingerprint alone
+	}
+	return verify.Parse(der), true
+}
+
+// targetKey reads a target as a person types it into the form that the history
+// knows.
+func targetKey(s string) (string, error) {
+	t, err := discover.ParseTarget(s)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return t.Key(), nil
+}
+
+// unknownTarget says how to find the target that was meant.
+func unknownTarget(key string, err error) error {
+	if errors.Is(err, inventory.ErrUnknownTarget) {
+		return fmt.Errorf("the history knows no target %s: certscan inventory lists those that it knows", key)
+	}
+	return err
+}

@@ -1,0 +1,452 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/probe"
+	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/scan"
+	"example.com/certscan/internal/store"
+	"example.com/certscan/internal/verify"
+)
+
+// scanFlags are the flags of scan, as given.
+type scanFlags struct {
+	targetFlags
+	judgeFlags
+	storeFlags
+	outputFlags
+
+	resolve    []string
+	resolver   []string
+	addresses  string
+	mode       string
+	offers     string
+	samples    int
+	timeout    time.Duration
+	conc       int
+	perAddress int
+	retries    int
+	allowFetch []string
+	fetchProxy string
+	expect     []string
+	ignore     []string
+	baseline   string
+	failOn     string
+	resume     bool
+	noStore    bool
+	quiet      bool
+	noProgress bool
+	cpuProfile string
+}
+
+func newScanCommand(io streams) *cobra.Command {
+	cmd, _ := scanCommand(io)
+	return cmd
+}
+
+// scanCommand returns the command and the flags that it parses into, so that
+// --resume can read the arguments of an earlier scan again.
+func scanCommand(io streams) (*cobra.Command, *scanFlags) {
+	f := new(scanFlags)
+	cmd := &cobra.Command{
+		Use:   "scan [flags] [TARGET...]",
+		Short: "Examine endpoints now, and keep what was seen",
+		Long: `scan resolves each target, connects to every address of it, keeps whatever
+certificate is served, judges it, stores it, and reports.
+
+A TARGET is [PROTOCOL://]NAME[@ADDRESS][:PORT]:
+  example.com                     TLS on port 443
+  example.com:8443, [2001:db8::7]:443, 2001:db8::7
+  smtp://mx.example.com           STARTTLS; also lmtp imap pop3 ftp ldap
+                                  xmpp-client xmpp-server nntp sieve postgres
+                                  mysql irc
+  shop.example.com@192.0.2.7      ask this address for that name
+  shop.example.com@lb-1.example.net:443
+
+Files hold one target a line with # comments, or CSV with a header (columns
+target or host, port, protocol, address; owner, environment, platform and all
+others become labels), YAML, or Prometheus file_sd in JSON or YAML.
+` + exitHelp,
+		Example: `  certscan scan example.com smtp://mx.example.com
+  certscan scan -f domains.txt --format csv -o inventory.csv
+  kubectl get ingress -A -o json | jq -r '..|.host? // empty' | certscan scan -f -
+
+  # in a certbot deploy hook: is the renewed certificate served everywhere?
+  certscan scan --expect $RENEWED_LINEAGE/fullchain.pem shop.example.com
+
+  # in CI: fail only on what was not there in the last scan
+  certscan scan -f domains.txt --baseline last --fail-on warning`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runScan(cmd.Context(), io, f, args) },
+	}
+	fs := cmd.Flags()
+	f.targetFlags.add(fs)
+	fs.StringArrayVar(&f.resolve, "resolve", nil, "connect to `NAME=ADDR[,ADDR]` instead of asking DNS for NAME; repeatable")
+	fs.StringArrayVar(&f.resolver, "resolver", nil, "ask this DNS `SERVER` (ADDR[:PORT]) instead of the system's; repeatable")
+	fs.StringVar(&f.addresses, "addresses", "all", "examine `all` addresses of a name, or only the first")
+	fs.StringVar(&f.mode, "mode", "full", "`full` handshakes, or a census: stop after the certificate, which proves no possession of its key")
+	fs.StringVar(&f.offers, "offers", "default", "handshakes to make: `default`, all, or some of ecdsa,rsa,no_sni")
+	fs.IntVar(&f.samples, "samples", 1, "handshakes per address, to see a pool behind it")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "budget of one probe, from connecting to the last byte")
+	fs.IntVar(&f.conc, "concurrency", 256, "connections in flight at most; how many are is found out")
+	fs.IntVar(&f.perAddress, "per-address", 2, "connections in flight to one address at most")
+	fs.IntVar(&f.retries, "retries", 1, "further attempts after a reset, inside the timeout")
+	f.judgeFlags.add(fs)
+	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
+	fs.StringArrayVar(&f.expect, "expect", nil, "the certificate that should be served: a `FILE|SHA256`; repeatable. What is not served everywhere is a critical finding")
+	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not count the finding `CODE[@TARGET]`; repeatable")
+	fs.StringVar(&f.baseline, "baseline", "", "count only what is not in an earlier report (`FILE|SCAN|last`): json output, the ID of a scan, or the last one")
+	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
+	f.outputFlags.add(fs, "table", "json", "jsonl", "csv", "prometheus")
+	f.storeFlags.add(fs)
+	fs.BoolVar(&f.noStore, "no-store", false, "keep nothing")
+	fs.BoolVar(&f.resume, "resume", false, "finish the last scan that was interrupted")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no progress and no notes, only errors")
+	fs.BoolVar(&f.noProgress, "no-progress", false, "no progress bar")
+	fs.StringVar(&f.cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`, for the benchmark")
+	_ = fs.MarkHidden("cpuprofile") // fails only for a flag that is not there
+	return cmd, f
+}
+
+// runScan checks everything that can be checked, then scans.
+func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err error) {
+	job := &scanJob{io: io, flags: f, started: now()}
+	defer job.close()
+	if err := job.openStore(ctx); err != nil {
+		return err
+	}
+	if f.resume {
+		if args, err = job.resumeLast(ctx, args); err != nil {
+			return err
+		}
+	}
+	if err := job.prepare(args); err != nil {
+		return err
+	}
+	if err := job.wire(ctx); err != nil {
+		return err
+	}
+	if f.cpuProfile != "" {
+		stop, err := profile(f.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return job.run(ctx)
+}
+
+// profile writes a CPU profile until stop is called.
+func profile(path string) (stop func(), err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--cpuprofile: %w", err)}
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("--cpuprofile: %w", err), file.Close())
+	}
+	return func() { pprof.StopCPUProfile(); file.Close() }, nil
+}
+
+// scanJob is one scan being set up and run.
+type scanJob struct {
+	io      streams
+	flags   *scanFlags
+	started time.Time
+
+	db      *store.DB // nil with --no-store
+	info    inventory.ScanInfo
+	done    func(target string) bool // by the scan that is resumed; nil otherwise
+	targets []inventory.Target
+	stores  []inventory.TrustStore // given by demo; otherwise --roots says which
+
+	settings scanSettings
+	limiter  *scan.Limiter
+	judge    *expectingJudge
+	engine   *scan.Engine
+	own      *scan.OwnSide
+}
+
+// scanSettings are the flags, checked.
+type scanSettings struct {
+	work     func(inventory.Target) inventory.Work
+	tiers    []time.Duration
+	failOn   inventory.Severity
+	counting counting
+	at       time.Time
+	fixed    bool // judge at a fixed time
+}
+
+func (j *scanJob) close() {
+	if j.db != nil {
+		j.db.Close()
+	}
+}
+
+// note tells something once that is not the answer.
+func (j *scanJob) note(format string, args ...any) {
+	if !j.flags.quiet {
+		fmt.Fprintf(j.io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
+	}
+}
+
+// prepare turns flags, files and arguments into settings and targets. All
+// mistakes of the caller's show here, before anything is connected to.
+func (j *scanJob) prepare(args []string) error {
+	f := j.flags
+	if err := f.outputFlags.check(); err != nil {
+		return err
+	}
+	if err := f.checkNumbers(); err != nil {
+		return err
+	}
+	pinned, err := parseResolve(f.resolve)
+	if err != nil {
+		return err
+	}
+	offers, err := parseOffers(f.offers)
+	if err != nil {
+		return err
+	}
+	if j.settings.tiers, err = parseTiers(f.tiers); err != nil {
+		return err
+	}
+	if j.settings.failOn, err = parseSeverity(f.failOn); err != nil {
+		return err
+	}
+	if j.settings.at, j.settings.fixed, err = f.judgeFlags.time(); err != nil {
+		return err
+	}
+	if j.settings.counting.ignores, err = parseIgnores(f.ignore); err != nil {
+		return err
+	}
+	if j.targets, err = f.targetFlags.read(j.io, args, j.note); err != nil {
+		return err
+	}
+	if len(j.targets) == 0 {
+		return usagef("nothing to scan: name a target, or give a list with -f FILE")
+	}
+	j.settings.work = func(t inventory.Target) inventory.Work {
+		return inventory.Work{
+			Target: t, Addresses: pinned[t.DialName()], FirstOnly: f.addresses == "first",
+			Mode: inventory.Mode(f.mode), Offers: offers, Samples: f.samples, Timeout: f.timeout, Retries: f.retries,
+			Slot: j.started.Unix(),
+		}
+	}
+	return nil
+}
+
+func (f *scanFlags) checkNumbers() error {
+	switch {
+	case f.addresses != "all" && f.addresses != "first":
+		return usagef("--addresses %q is not known: want all or first", f.addresses)
+	case f.mode != string(inventory.ModeFull) && f.mode != string(inventory.ModeCensus):
+		return usagef("--mode %q is not known: want full or census", f.mode)
+	case f.mode == string(inventory.ModeCensus) && len(f.expect) > 0:
+		return usagef("--expect needs --mode full: a census does not prove what is deployed")
+	case f.timeout < 100*time.Millisecond || f.timeout > 10*time.Minute:
+		return usagef("--timeout %v is out of range: want 100ms to 10m", f.timeout)
+	case f.conc < 1 || f.conc > 100_000:
+		return usagef("--concurrency %d is out of range: want 1 to 100000", f.conc)
+	case f.perAddress < 1:
+		return usagef("--per-address %d is out of range: want 1 or more", f.perAddress)
+	case f.retries < 0 || f.retries > 10:
+		return usagef("--retries %d is out of range: want 0 to 10", f.retries)
+	case f.samples < 1 || f.samples > 100:
+		return usagef("--samples %d is out of range: want 1 to 100", f.samples)
+	}
+	return nil
+}
+
+// openStore opens the history, unless nothing is to be kept.
+func (j *scanJob) openStore(ctx context.Context) error {
+	f := j.flags
+	if f.noStore || f.at != "" {
+		switch {
+		case f.resume:
+			return usagef("--resume needs the history: leave --no-store and --at out")
+		case f.baseline != "" && f.baseline == "last":
+			return usagef("--baseline last needs the history: leave --no-store and --at out, or give a FILE")
+		}
+		return nil
+	}
+	path, err := f.storeFlags.path(j.io.env)
+	if err != nil {
+		return err
+	}
+	fresh := !exists(path)
+	if j.db, err = store.Open(ctx, path, store.Options{}); err != nil {
+		return fmt.Errorf("%w; --no-store scans without history", err)
+	}
+	if fresh {
+		j.note("history is kept in %s", path)
+	}
+	return nil
+}
+
+// resumeLast takes up the last interrupted scan: its arguments, unless targets
+// are named again, and the targets that it has finished.
+func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, error) {
+	info, done, err := j.db.Resumable(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--resume: %w", err)
+	}
+	j.info, j.done = info, done
+	if len(args) > 0 || len(j.flags.files) > 0 {
+		return args, nil
+	}
+	cmd, f := scanCommand(j.io)
+	if err := cmd.ParseFlags(info.Arguments); err != nil {
+		return nil, fmt.Errorf("--resume: arguments of scan %s: %w", info.ID, err)
+	}
+	for _, file := range f.files {
+		if file == "-" {
+			return nil, usagef("--resume: scan %s read its targets from standard input: give them again with -f -", info.ID)
+		}
+	}
+	f.storeFlags, f.resume = j.flags.storeFlags, true
+	if j.flags.output != "" {
+		f.output = j.flags.output
+	}
+	j.flags = f
+	j.note("resuming the scan that began at %s: certscan scan %s", info.Started.Format(time.DateTime), strings.Join(info.Arguments, " "))
+	return cmd.Flags().Args(), nil
+}
+
+// wire puts the parts together.
+func (j *scanJob) wire(ctx context.Context) error {
+	f := j.flags
+	if err := enoughFiles(&f.conc, j.note); err != nil {
+		return err
+	}
+	var err error
+	if j.stores == nil {
+		if j.stores, err = trustStores(f.roots, j.note); err != nil {
+			return err
+		}
+	}
+	j.info.Stores = evidence.Infos(j.stores)
+	opt := verify.Options{Stores: j.stores, Tiers: j.settings.tiers}
+	var cache evidence.Cache
+	if j.db != nil {
+		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {
+			return err
+		}
+		cache = j.db
+	}
+	if j.judge, err = newExpectingJudge(opt, f.expect, j.targets); err != nil {
+		return err
+	}
+	ev, err := newEvidence(f.allowFetch, f.fetchProxy, cache)
+	if err != nil {
+		return err
+	}
+	j.limiter = scan.NewLimiter(scan.LimiterOptions{Max: f.conc, PerAddress: f.perAddress})
+	loc, err := newLocation(f.resolver, probe.New(probe.Options{}), j.limiter)
+	if err != nil {
+		return err
+	}
+	j.own = scan.NewOwnSide()
+	eopt := scan.Options{
+		Location: loc, Judge: j.judge, Admission: j.limiter, Evidence: ev, OwnSide: j.own, Work: j.settings.work,
+	}
+	if j.settings.fixed {
+		eopt.Now = func() time.Time { return j.settings.at }
+	}
+	if j.db != nil {
+		eopt.Memory = j.db
+		eopt.Recorder = recorder{j.db, &j.info.ID}
+	}
+	if j.engine, err = scan.New(eopt); err != nil {
+		return err
+	}
+	return j.begin(ctx)
+}
+
+// begin opens the scan in the store, and loads what it is compared with.
+func (j *scanJob) begin(ctx context.Context) error {
+	var err error
+	if j.settings.counting.baseline, err = loadBaseline(ctx, j.db, j.flags.baseline); err != nil {
+		return err
+	}
+	if j.done == nil { // else it goes on under its old ID
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("scan ID: %w", err)
+		}
+		j.info.ID, j.info.Started = id.String(), j.started
+		if len(j.io.args) > 0 {
+			j.info.Arguments = j.io.args[1:] // without the command's name
+		}
+	}
+	j.info.Version = version()
+	if j.db == nil {
+		return nil
+	}
+	return j.db.BeginScan(ctx, j.info)
+}
+
+// run scans, reports and says how it ended.
+func (j *scanJob) run(ctx context.Context) (err error) {
+	out, err := newAnswer(j.io, j.flags.outputFlags, j.settings.at, j.settings.counting)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	todo, err := j.order(ctx, out)
+	if err != nil {
+		return err
+	}
+	bar := report.NewProgress(j.io.err, j.io.errTerminal && !j.flags.quiet && !j.flags.noProgress, len(todo))
+	runErr := j.engine.Run(ctx, all(todo), func(r inventory.Result) error {
+		bar.Add(r)
+		return out.result(r)
+	})
+	bar.Close()
+	interrupted := runErr != nil && ctx.Err() != nil
+	if runErr != nil && !interrupted {
+		return runErr
+	}
+	ctx = context.WithoutCancel(ctx) // what follows is short, and has to be done
+	j.info.Ended, j.info.Partial = now(), interrupted
+	fleet := out.fleet.Findings()
+	if j.db != nil {
+		if err := errors.Join(j.db.RecordFleet(ctx, fleet), j.db.EndScan(ctx, j.info.ID, j.info.Ended, interrupted)); err != nil {
+			return err
+		}
+	}
+	sum, err := out.finish(j.info, fleet, j.own)
+	if err != nil {
+		return err
+	}
+	return j.verdict(sum, interrupted)
+}
+
+// verdict is the exit status, as an error.
+func (j *scanJob) verdict(sum inventory.Summary, interrupted bool) error {
+	hint := ""
+	if j.db != nil {
+		hint = "; certscan scan --resume finishes it"
+	}
+	switch {
+	case interrupted:
+		return fmt.Errorf("interrupted: %d of %d targets were examined%s", sum.Targets, len(j.targets), hint)
+	case sum.TargetsNotExamined > 0:
+		return fmt.Errorf("%d of %d targets could not be examined from here", sum.TargetsNotExamined, sum.Targets)
+	case j.settings.failOn == inventory.Critical && sum.Critical > 0,
+		j.settings.failOn == inventory.Warning && sum.Critical+sum.Warning > 0:
+		return errFindings
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/report"
+)
+
+// shower answers show.
+type shower struct {
+	io    streams
+	flags outputFlags
+	h     *history
+	pem   bool
+}
+
+// write gives the answer to what writes it.
+func (s shower) write(text func(w writer, opt report.Options) error, value any, ders ...[]byte) error {
+	return list(s.io, s.flags, s.h, func(w writer, opt report.Options) error {
+		switch {
+		case s.pem:
+			for _, der := range ders {
+				if err := pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+					return err
+				}
+			}
+			return nil
+		case s.flags.format == "json":
+			enc := json.NewEncoder(w)
+			enc.SetEscapeHTML(false)
+			enc.SetIndent("", "  ")
+			return enc.Encode(value)
+		}
+		return text(w, opt)
+	})
+}
+
+// certificate shows one certificate: itself, its paths, and who serves it.
+func (s shower) certificate(ctx context.Context, der []byte, c inventory.Certificate, first time.Time) error {
+	facts := inventory.Facts{Observation: inventory.Observation{
+		Offer: inventory.OfferDefault, Reach: inventory.Reach{Status: inventory.ReachOK}, Chain: [][]byte{der},
+	}}
+	j, err := judgeFacts(ctx, s.h.DB, s.h.judge, facts, s.h.at)
+	if err != nil {
+		return err
+	}
+	served, err := s.h.Where(ctx, inventory.Query{Digest: c.SHA256.String()})
+	if err != nil {
+		return err
+	}
+	var places []report.Place
+	for _, p := range served {
+		places = append(places, report.Place{Serving: p, Expires: c.NotAfter})
+	}
+	value := struct {
+		Schema      int                   `json:"schema"`
+		Certificate inventory.Certificate `json:"certificate"`
+		FirstSeen   time.Time             `json:"first_seen"`
+		Verdict     *inventory.Verdict    `json:"verdict"`
+		ServedBy    []inventory.Serving   `json:"served_by"`
+	}{inventory.RecordSchema, c, first, j.Verdict, append([]inventory.Serving{}, served...)}
+	return s.write(func(w writer, opt report.Options) error {
+		if err := report.Tree(w, c, nil, j.Verdict.Trust.Stores, opt); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\nFirst seen %s. ", first.Format(time.DateTime))
+		if len(places) == 0 {
+			_, err := fmt.Fprintln(w, "No current endpoint serves it.")
+			return err
+		}
+		fmt.Fprint(w, "Served by:\n\n")
+		return report.Where(w, "table", places, opt)
+	}, value, der)
+}
+
+// target shows a target: its views, findings and chains.
+func (s shower) target(ctx context.Context, name string) error {
+	key, err := targetKey(name)
+	if err != nil {
+		return err
+	}
+	st, err := s.h.Target(ctx, key)
+	if err != nil {
+		return unknownTarget(key, err)
+	}
+	r, err := s.h.result(ctx, st)
+	if err != nil {
+		return err
+	}
+	var ders [][]byte
+	value := struct {
+		Schema    int                        `json:"schema"`
+		Target    inventory.TargetRecord     `json:"target"`
+		FirstSeen time.Time                  `json:"first_seen"`
+		Endpoints []inventory.EndpointRecord `json:"endpoints"`
+		Served    [][]inventory.Certificate  `json:"served"` // in full, for each endpoint, leaf first
+	}{inventory.RecordSchema, inventory.NewTargetRecord(r), st.FirstSeen, []inventory.EndpointRecord{}, [][]inventory.Certificate{}}
+	for _, e := range r.Endpoints {
+		value.Endpoints = append(value.Endpoints, inventory.NewEndpointRecord(r.Target, e))
+		served := []inventory.Certificate{}
+		if e.Judgement.Certificate != nil {
+			served = append(served, *e.Judgement.Certificate)
+		}
+		value.Served = append(value.Served, append(served, e.Judgement.Chain...))
+		for _, der := range e.Observation.Chain {
+			if !slices.ContainsFunc(ders, func(d []byte) bool { return slices.Equal(d, der) }) {
+				ders = append(ders, der)
+			}
+		}
+	}
+	if s.pem && len(ders) == 0 {
+		return errors.New("nothing is known to be served by " + key + " now: certscan history shows what was")
+	}
+	return s.write(func(w writer, opt report.Options) error { return showTarget(w, st, r, opt) }, value, ders...)
+}
+
+func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt report.Options) error {
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-12s %s\n", name, report.Clean(value))
+		}
+	}
+	line("Target", r.Target.Key())
+	for _, k := range slices.Sorted(keysOf(r.Target.Labels)) {
+		line(strings.ToUpper(k[:1])+k[1:], r.Target.Labels[k])
+	}
+	line("Listed by", strings.Join(r.Target.Sources, ", "))
+	line("Known since", st.FirstSeen.Format(time.DateTime))
+	if x := r.Judgement.Expiry; x != nil {
+		line("Expires", fmt.Sprintf("%s, by %s %s", x.At.Format(time.DateTime), x.By, x.Subject))
+	}
+	findings(w, r.Judgement.Findings)
+
+	shown := make(map[inventory.Fingerprint]string) // chain to the view that it was drawn for
+	for i, e := range r.Endpoints {
+		o, v := e.Observation, st.Views[i]
+		fmt.Fprintln(w)
+		line("View", fmt.Sprintf("%s, %s offer, from %s", orName(o.Address, "no address"), o.Offer, o.Location))
+		line("Reach", strings.TrimSpace(string(o.Reach.Status)+" "+o.Reach.Detail))
+		if t := o.TLS; t != nil {
+			line("TLS", strings.Join(nonEmpty(t.Version, t.CipherSuite, t.Group, t.ALPN), ", "))
+		}
+		line("Seen", fmt.Sprintf("%d times like this, since %s, last %s", v.Count, v.FirstSeen.Format(time.DateTime), v.LastProbe.Format(time.DateTime)))
+		findings(w, e.Judgement.Findings)
+		if e.Judgement.Certificate == nil {
+			continue
+		}
+		id := inventory.ChainID(o.Chain)
+		if before, ok := shown[id]; ok && len(o.Chain) > 0 {
+			line("Serves", "the same as "+before)
+			continue
+		}
+		shown[id] = orName(o.Address, "no address") + ", " + string(o.Offer) + " offer"
+		if !e.Judgement.LastSeen.IsZero() {
+			line("Last served", e.Judgement.LastSeen.Format(time.DateTime))
+		}
+		fmt.Fprintln(w)
+		if err := report.Tree(w, *e.Judgement.Certificate, e.Judgement.Chain, e.Judgement.Verdict.Trust.Stores, opt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findings writes one line for each finding.
+func findings(w writer, list []inventory.Finding) {
+	for _, f := range list {
+		since := ""
+		if !f.Since.IsZero() {
+			since = ", since " + f.Since.Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%-12s %s: %s (%s%s)\n", "Finding", f.Code, report.Clean(f.Message), f.Severity, since)
+	}
+}
+
+func orName(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func nonEmpty(list ...string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+}

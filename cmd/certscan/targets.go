@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"maps"
+
+	"github.com/spf13/pflag"
+
+	"example.com/certscan/internal/discover"
+	"example.com/certscan/internal/inventory"
+)
+
+// targetFlags say what is to be examined.
+type targetFlags struct {
+	files    []string
+	starttls string
+	labels   []string
+}
+
+func (f *targetFlags) add(fs *pflag.FlagSet) {
+	fs.StringArrayVarP(&f.files, "file", "f", nil, "read targets from `FILE` (- is standard input); repeatable")
+	fs.StringVar(&f.starttls, "starttls", "", "speak `PROTOCOL` to targets that name none")
+	fs.StringArrayVar(&f.labels, "label", nil, "give every target the label `KEY=VALUE`, unless its list says otherwise; repeatable")
+}
+
+// read reads lists and arguments into one set.
+func (f *targetFlags) read(io streams, args []string, note func(string, ...any)) ([]inventory.Target, error) {
+	proto := inventory.TLS
+	if f.starttls != "" {
+		proto = inventory.Protocol(f.starttls)
+		if !proto.Valid() || proto == inventory.TLS {
+			return nil, usagef("--starttls %q is not known: want one of %v", f.starttls, inventory.Protocols()[1:])
+		}
+	}
+	labels, err := parseLabels(f.labels)
+	if err != nil {
+		return nil, err
+	}
+	var set discover.Set
+	add := func(t inventory.Target) {
+		t.Labels = withDefaults(t.Labels, labels)
+		for _, c := range set.Add(t) {
+			note("%s: label %s is %q by %s and %q by %s; keeping the first", c.Target, c.Label, c.Kept, c.KeptFrom, c.Dropped, c.DroppedFrom)
+		}
+	}
+	for _, a := range args {
+		t, err := discover.ParseTargetAs(a, proto)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		t.Sources = []string{"arg"}
+		add(t)
+	}
+	for _, name := range f.files {
+		list := discover.ReadFile(name, discover.Options{Protocol: proto})
+		if name == discover.Stdin {
+			list = discover.Read(name, io.in, discover.Options{Protocol: proto})
+		}
+		for t, err := range list {
+			if p, ok := errors.AsType[*discover.Problem](err); ok {
+				note("%v", p)
+				continue
+			}
+			if err != nil {
+				return nil, usageError{err}
+			}
+			add(t)
+		}
+	}
+	return set.Targets(), nil
+}
+
+// withDefaults adds to labels those of defaults that it lacks.
+func withDefaults(labels, defaults map[string]string) map[string]string {
+	if len(defaults) == 0 {
+		return labels
+	}
+	all := maps.Clone(defaults)
+	maps.Copy(all, labels)
+	return all
+}

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	stdio "io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/certscan/internal/certfile"
+	"example.com/certscan/internal/discover"
+	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/verify"
+)
+
+// verifyFlags are the flags of verify.
+type verifyFlags struct {
+	judgeFlags
+	outputFlags
+	leaf       string
+	chain      []string
+	name       string
+	fetch      bool
+	allowFetch []string
+	fetchProxy string
+	passwords  string
+	failOn     string
+}
+
+func newVerifyCommand(io streams) *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use:   "verify [flags] [FILE...]",
+		Short: "Judge certificate files, without a connection",
+		Long: `verify judges the certificates in files (PEM, DER, PKCS#7, PKCS#12) and directories
+by the same code as scan. In a file with several, those that issued others there
+are their chain. A file that is broken is reported and the rest is judged.
+Private keys are passed over.
+` + exitHelp,
+		Example: `  certscan verify /etc/letsencrypt/live/*/fullchain.pem
+  certscan verify --name shop.example.com fullchain.pem
+  certscan verify --leaf leaf.pem --chain intermediate.pem --roots root.pem --at 2026-12-24
+  certscan verify /etc/ssl/private --format json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), io, f, args) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.leaf, "leaf", "", "judge the first certificate in `FILE`")
+	fs.StringArrayVar(&f.chain, "chain", nil, "with these certificates as served after it: a `FILE`; repeatable")
+	fs.StringVar(&f.name, "name", "", "check that the certificate is for this DNS `NAME` or IP address")
+	fs.BoolVar(&f.fetch, "fetch", false, "fetch missing issuers from where the certificates say they are")
+	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
+	fs.StringVar(&f.passwords, "password-file", "", "try the passwords in `FILE`, one a line, on PKCS#12 files")
+	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
+	f.judgeFlags.add(fs)
+	f.outputFlags.add(fs, "table", "json")
+	return cmd
+}
+
+// fileVerdict is what is said of one certificate in a file: an endpoint's
+// record without what only a connection tells. Problem is set instead when
+// something in the file could not be read.
+type fileVerdict struct {
+	File        string                  `json:"file"`
+	Line        int                     `json:"line,omitempty"`
+	Problem     string                  `json:"problem,omitempty"`
+	Name        string                  `json:"name"`
+	Certificate *inventory.Certificate  `json:"certificate"`
+	Chain       []inventory.ChainRecord `json:"chain"`
+	Verdict     *inventory.Verdict      `json:"verdict"`
+	Expiry      *inventory.Expiry       `json:"expiry"`
+	Tier        inventory.Tier          `json:"tier"`
+	Findings    []inventory.Finding     `json:"findings"`
+
+	served []inventory.Certificate
+}
+
+// verifier judges files.
+type verifier struct {
+	judge   *verify.Judge
+	source  *evidence.Source // nil: nothing is fetched
+	target  inventory.Target
+	options certfile.Options
+	at      time.Time
+}
+
+func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) error {
+	limit, err := parseSeverity(f.failOn)
+	if err != nil {
+		return err
+	}
+	if err := f.outputFlags.check(); err != nil {
+		return err
+	}
+	v, err := newVerifier(io, f)
+	if err != nil {
+		return err
+	}
+	var verdicts []fileVerdict
+	switch {
+	case f.leaf != "" && len(args) > 0:
+		return usagef("give files, or --leaf with --chain, but not both")
+	case f.leaf != "":
+		one, err := v.pair(ctx, f.leaf, f.chain)
+		if err != nil {
+			return err
+		}
+		verdicts = append(verdicts, one)
+	case len(f.chain) > 0:
+		return usagef("--chain needs --leaf")
+	case len(args) == 0:
+		return usagef("nothing to verify: name files or directories, or --leaf FILE")
+	default:
+		verdicts = v.files(ctx, args)
+	}
+	err = list(io, f.outputFlags, &history{at: v.at}, func(w writer, opt report.Options) error {
+		return writeVerdicts(w, f.format, verdicts, opt)
+	})
+	if err != nil {
+		return err
+	}
+	return verifyStatus(verdicts, limit)
+}
+
+// verifyStatus is the exit status, as an error: a file that somebody named and
+// that cannot be read is as bad as a bad certificate.
+func verifyStatus(verdicts []fileVerdict, limit inventory.Severity) error {
+	judged, broken, found := 0, 0, false
+	for _, v := range verdicts {
+		if v.Problem != "" {
+			broken++
+			continue
+		}
+		judged++
+		for _, f := range v.Findings {
+			found = found || limit != "" && f.Severity.AtLeast(limit)
+		}
+	}
+	switch {
+	case judged == 0:
+		return errors.New("no certificate could be read")
+	case found || broken > 0 && limit != "":
+		return errFindings
+	}
+	return nil
+}
+
+func newVerifier(io streams, f verifyFlags) (*verifier, error) {
+	v := &verifier{}
+	var err error
+	if v.at, _, err = f.judgeFlags.time(); err != nil {
+		return nil, err
+	}
+	tiers, err := parseTiers(f.tiers)
+	if err != nil {
+		return nil, err
+	}
+	stores, err := trustStores(f.roots, func(format string, args ...any) {
+		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if v.judge, err = verify.New(verify.Options{Stores: stores, Tiers: tiers}); err != nil {
+		return nil, err
+	}
+	if f.name != "" {
+		if v.target, err = discover.ParseTarget(f.name); err != nil {
+			return nil, usageError{fmt.Errorf("--name: %w", err)}
+		}
+	}
+	if f.passwords != "" {
+		if v.options.Passwords, err = readLines(f.passwords); err != nil {
+			return nil, usageError{fmt.Errorf("--password-file: %w", err)}
+		}
+	}
+	if f.fetch {
+		if v.source, err = newEvidence(f.allowFetch, f.fetchProxy, nil); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// readLines reads a file of a few lines, without their ends.
+func readLines(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var lines []string
+	sc := bufio.NewScanner(stdio.LimitReader(f, 1<<20))
+	for sc.Scan() {
+		lines = append(lines, strings.TrimSuffix(sc.Text(), "\r"))
+	}
+	return lines, sc.Err()
+}
+
+// readChain reads all certificates of the files.
+func readChain(paths []string, opt certfile.Options) ([][]byte, error) {
+	var ders [][]byte
+	for _, path := range paths {
+		c, err := certfile.Read(path, opt)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		for _, found := range c.Certificates {
+			ders = append(ders, found.DER)
+		}
+	}
+	return ders, nil
+}
+
+// pair judges the first certificate of one file with those of others as chain.
+func (v *verifier) pair(ctx context.Context, leaf string, chain []string) (fileVerdict, error) {
+	first, err := certfile.Read(leaf, v.options)
+	if err != nil {
+		return fileVerdict{}, err
+	}
+	ders := [][]byte{first.Certificates[0].DER}
+	for _, found := range first.Certificates[1:] {
+		ders = append(ders, found.DER)
+	}
+	rest, err := readChain(chain, v.options)
+	if err != nil {
+		return fileVerdict{}, err
+	}
+	return v.chain(ctx, leaf, first.Certificates[0].Line, append(ders, rest...)), nil
+}
+
+// files judges every certificate in files and directories, and says what could
+// not be read.
+func (v *verifier) files(ctx context.Context, paths []string) []fileVerdict {
+	var verdicts []fileVerdict
+	all, problems := certfile.ReadAll(paths, v.options)
+	for _, c := range all {
+		for _, end := range chainsOf(c.Certificates) {
+			verdicts = append(verdicts, v.chain(ctx, c.Path, end.line, end.ders))
+		}
+		problems = append(problems, c.Problems...)
+	}
+	for _, err := range problems {
+		fv := fileVerdict{Problem: err.Error()}
+		if p, ok := errors.AsType[*certfile.Problem](err); ok {
+			fv.File, fv.Line, fv.Problem = p.Path, p.Line, p.Err.Error()
+		}
+		verdicts = append(verdicts, fv)
+	}
+	return verdicts
+}
+
+// A fileChain is a certificate of a file and what may be its chain.
+type fileChain struct {
+	line int
+	ders [][]byte
+}
+
+// chainsOf sorts the certificates of one file into those that issued no other
+// in it, each with all the rest as its chain, in the order of the file.
+func chainsOf(found []certfile.Found) []fileChain {
+	subjects := make(map[string]int) // how often somebody else's issuer
+	infos := make([]inventory.Certificate, len(found))
+	for i, c := range found {
+		infos[i] = verify.Parse(c.DER)
+		if !infos[i].SelfIssued {
+			subjects[infos[i].Issuer]++
+		}
+	}
+	var chains []fileChain
+	for i, c := range found {
+		if subjects[infos[i].Subject] > 0 && infos[i].IsCA {
+			continue
+		}
+		fc := fileChain{c.Line, [][]byte{c.DER}}
+		for k, other := range found {
+			if k != i && subjects[infos[k].Subject] > 0 {
+				fc.ders = append(fc.ders, other.DER)
+			}
+		}
+		chains = append(chains, fc)
+	}
+	return chains
+}
+
+// chain judges one certificate as if it were served with the rest of ders.
+func (v *verifier) chain(ctx context.Context, file string, line int, ders [][]byte) fileVerdict {
+	facts := inventory.Facts{Target: v.target, Observation: inventory.Observation{
+		Offer: inventory.OfferDefault, Chain: ders, Reach: inventory.Reach{Status: inventory.ReachOK},
+	}}
+	ev := make(inventory.EvidenceSet)
+	j, needs := v.judge.Judge(facts, ev, v.at)
+	for len(needs) > 0 {
+		for _, n := range needs {
+			ev[n] = v.get(ctx, n)
+		}
+		j, needs = v.judge.Judge(facts, ev, v.at)
+	}
+	fv := fileVerdict{
+		File: file, Line: line, Name: v.target.Host, Certificate: j.Certificate, Verdict: j.Verdict, Expiry: j.Expiry, Tier: j.Tier,
+		Chain: []inventory.ChainRecord{}, Findings: []inventory.Finding{}, served: j.Chain,
+	}
+	for _, c := range j.Chain {
+		fv.Chain = append(fv.Chain, inventory.NewChainRecord(c))
+	}
+	for _, f := range j.Findings {
+		f.Subject = inventory.Subject{Kind: inventory.SubjectCertificate, ID: j.Certificate.SHA256.String()}
+		fv.Findings = append(fv.Findings, f)
+	}
+	return fv
+}
+
+// get fetches, if that is wanted.
+func (v *verifier) get(ctx context.Context, n inventory.Need) inventory.Evidence {
+	if v.source == nil {
+		return inventory.Evidence{Need: n, Error: "not fetched: --fetch does"}
+	}
+	return v.source.Get(ctx, n)
+}
+
+// writeVerdicts writes what was judged.
+func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.Options) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		return enc.Encode(struct {
+			Schema       int           `json:"schema"`
+			Certificates []fileVerdict `json:"certificates"`
+		}{inventory.RecordSchema, verdicts})
+	}
+	for i, v := range verdicts {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		where := v.File
+		if v.Line > 0 {
+			where = fmt.Sprintf("%s:%d", v.File, v.Line)
+		}
+		fmt.Fprintf(w, "%s\n", report.Clean(where))
+		if v.Problem != "" {
+			fmt.Fprintf(w, "%-12s %s\n", "Unreadable", report.Clean(v.Problem))
+			continue
+		}
+		findings(w, v.Findings)
+		var stores []inventory.StoreVerdict
+		if v.Verdict != nil {
+			stores = v.Verdict.Trust.Stores
+		}
+		if err := report.Tree(w, *v.Certificate, v.served, stores, opt); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"example.com/certscan/internal/certfile"
+	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/fetch"
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/location"
+	"example.com/certscan/internal/probe"
+	"example.com/certscan/internal/resolve"
+	"example.com/certscan/internal/scan"
+	"example.com/certscan/internal/store"
+	"example.com/certscan/internal/verify"
+)
+
+// Every interface that a package declares is met by another package here.
+var (
+	_ scan.Judge     = (*verify.Judge)(nil)
+	_ scan.Location  = (*location.Local)(nil)
+	_ scan.Memory    = (*store.DB)(nil)
+	_ scan.Evidence  = (*evidence.Source)(nil)
+	_ scan.Admission = (*scan.Limiter)(nil)
+)
+
+// gate lets a location through a limiter.
+type gate struct{ *scan.Limiter }
+
+func (g gate) Enter(ctx context.Context, addr netip.AddrPort) (func(inventory.Observation), error) {
+	leave, last, err := g.Limiter.Enter(ctx, addr)
+	if last != nil {
+		r := *last
+		r.Detail = fmt.Sprintf("not tried: %s failed several times in a row just now (%s)", addr, last.Detail)
+		return nil, &location.LeftAlone{Reach: r}
+	}
+	return leave, err
+}
+
+// recorder keeps results under the scan that saw them.
+type recorder struct {
+	db   *store.DB
+	scan *string
+}
+
+func (r recorder) Record(ctx context.Context, results []inventory.Result) error {
+	return r.db.Record(ctx, *r.scan, results)
+}
+
+// lazyResolver makes the resolver when a name is first to be resolved: who
+// scans addresses only needs none.
+type lazyResolver struct {
+	make func() (*resolve.Resolver, error)
+}
+
+func (r lazyResolver) Resolve(ctx context.Context, name string) inventory.Resolution {
+	res, err := r.make()
+	if err != nil {
+		return inventory.Resolution{Name: name, Status: inventory.ReachDNSTimeout, Detail: err.Error()}
+	}
+	return res.Resolve(ctx, name)
+}
+
+func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.Local, error) {
+	make := sync.OnceValues(func() (*resolve.Resolver, error) { return resolve.New(resolve.Options{Servers: servers}) })
+	if len(servers) > 0 {
+		if _, err := make(); err != nil {
+			return nil, usageError{fmt.Errorf("--resolver: %w", err)}
+		}
+	}
+	return location.NewLocal(location.Options{Resolver: lazyResolver{make}, Prober: p, Gate: gate{l}})
+}
+
+func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {
+	fs.StringArrayVar(allow, "allow-fetch", nil, "let certificates send us to this `CIDR|HOST`, although it is private or loopback; repeatable")
+	fs.StringVar(proxy, "fetch-proxy", "", "fetch issuer certificates through the HTTP proxy at `URL`")
+}
+
+// fetcher gets URLs for evidence through the guarded client.
+type fetcher struct{ client *fetch.Client }
+
+func (f fetcher) Fetch(ctx context.Context, url string, v evidence.Validators) (evidence.Answer, error) {
+	r, err := f.client.Get(ctx, url, fetch.Conditional{ETag: v.ETag, LastModified: v.LastModified}, 0)
+	if err != nil {
+		return evidence.Answer{}, err
+	}
+	return evidence.Answer{
+		Body: r.Body, NotModified: r.NotModified, Fresh: r.Fresh,
+		Validators: evidence.Validators{ETag: r.ETag, LastModified: r.LastModified},
+	}, nil
+}
+
+// newEvidence is the guarded way to what certificates point at.
+func newEvidence(allow []string, proxy string, cache evidence.Cache) (*evidence.Source, error) {
+	networks, hosts, err := fetch.ParseAllow(allow)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--allow-fetch: %w", err)}
+	}
+	client, err := fetch.New(fetch.Options{Proxy: proxy, AllowNetworks: networks, AllowHosts: hosts})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return evidence.New(evidence.Options{Fetcher: fetcher{client}, Decode: certfile.Decode, Cache: cache})
+}
+
+// trustStores loads the stores that --roots names, and tells what is odd about
+// them.
+func trustStores(specs []string, note func(string, ...any)) ([]inventory.TrustStore, error) {
+	stores, err := evidence.Stores(specs, evidence.StoreOptions{Decode: certfile.Decode})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--roots: %w", err)}
+	}
+	for _, s := range stores {
+		if s.Note != "" {
+			note("trust store %s: %s", s.Name, s.Note)
+		}
+	}
+	return stores, nil
+}
+
+// filesBeside is how many file descriptors are wanted besides one for each
+// connection in flight: database, resolver sockets, fetches, standard streams.
+const filesBeside = 128
+
+// enoughFiles raises the limit on open files as far as allowed, and refuses a
+// concurrency above it: a connection that found no descriptor would look like a
+// dead endpoint.
+func enoughFiles(concurrency *int, note func(string, ...any)) error {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return nil //nolint:nilerr // unknown limit: local_error tells if it is met
+	}
+	if want := uint64(*concurrency + filesBeside); lim.Cur < want && lim.Cur < lim.Max {
+		lim.Cur = min(want, lim.Max)
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+			note("raise the limit on open files to %d: %v", lim.Cur, err)
+		}
+		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
+	}
+	if room := int64(lim.Cur) - filesBeside; int64(*concurrency) > room {
+		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
+			*concurrency, *concurrency+filesBeside, lim.Cur, max(room, 1))
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// expectingJudge judges the targets that an expected certificate is for with
+// that expectation, and all others without.
+type expectingJudge struct {
+	plain     *verify.Judge
+	expecting *verify.Judge // nil: nothing is expected
+	covers    func(inventory.Target) bool
+}
+
+func (j *expectingJudge) Judge(f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, []inventory.Need) {
+	return j.plain.Judge(f, ev, now)
+}
+
+func (j *expectingJudge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now time.Time) inventory.TargetJudgement {
+	if j.expecting != nil && j.covers(t) {
+		return j.expecting.JudgeTarget(t, views, now)
+	}
+	return j.plain.JudgeTarget(t, views, now)
+}
+
+func newExpectingJudge(opt verify.Options, expect []string, targets []inventory.Target) (*expectingJudge, error) {
+	judge, err := verify.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	j := &expectingJudge{plain: judge}
+	if len(expect) == 0 {
+		return j, nil
+	}
+	expected, err := readExpected(expect)
+	if err != nil {
+		return nil, err
+	}
+	opt.Expect = expected.fingerprints
+	if j.expecting, err = verify.New(opt); err != nil {
+		return nil, err
+	}
+	j.covers = expected.covers
+	for _, t := range targets {
+		if j.covers(t) {
+			return j, nil
+		}
+	}
+	return nil, usagef("--expect: no target is among the names of the certificate: %v", expected.names())
+}
+
+// expected is what --expect names. A fingerprint alone says nothing of names,
+// so it is expected everywhere; a file's certificate where it is valid.
+type expected struct {
+	fingerprints []inventory.Fingerprint
+	certificates [][]byte // DER
+	everywhere   bool
+}
+
+func readExpected(flags []string) (expected, error) {
+	var e expected
+	for _, s := range flags {
+		if fp, err := inventory.ParseFingerprint(s); err == nil && !exists(s) {
+			e.fingerprints, e.everywhere = append(e.fingerprints, fp), true
+			continue
+		}
+		contents, err := certfile.Read(s, certfile.Options{})
+		if err != nil {
+			return e, usageError{fmt.Errorf("--expect: %w", err)}
+		}
+		leaf := contents.Certificates[0].DER
+		e.fingerprints = append(e.fingerprints, inventory.FingerprintOf(leaf))
+		e.certificates = append(e.certificates, leaf)
+	}
+	return e, nil
+}
+
+func (e expected) covers(t inventory.Target) bool {
+	return e.everywhere || slices.ContainsFunc(e.certificates, func(der []byte) bool { return verify.Covers(der, t.Host) })
+}
+
+func (e expected) names() (names []string) {
+	for _, c := range e.certificates {
+		names = append(names, verify.Parse(c).Names...)
+	}
+	return names
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/lab"
+)
+
+// fleetOptions say what the fleet's process serves.
+type fleetOptions struct {
+	n     int
+	chain string
+	delay time.Duration
+	dead  float64
+	dir   string
+}
+
+func (o *fleetOptions) flags() {
+	flag.IntVar(&o.n, "fleet-n", 0, "for the fleet's process")
+	flag.StringVar(&o.chain, "fleet-chain", "p256", "for the fleet's process")
+	flag.DurationVar(&o.delay, "fleet-delay", 0, "for the fleet's process")
+	flag.Float64Var(&o.dead, "fleet-dead", 0, "for the fleet's process")
+	flag.StringVar(&o.dir, "fleet-dir", "", "for the fleet's process")
+}
+
+// fleetInfo is what the fleet's process says of itself.
+type fleetInfo struct {
+	Targets  string // file: name@address:port a line
+	Names    string // file: name:port a line
+	Roots    string
+	Resolver string
+	Dead     map[inventory.ReachStatus]int
+}
+
+// fleet serves until its standard input is closed.
+func fleet(ctx context.Context, o fleetOptions) error {
+	l, err := lab.Start(ctx, lab.Options{
+		Scenarios: []string{}, Endpoints: o.n, Chain: lab.ChainKind(o.chain), Delay: o.delay, DeadFraction: o.dead,
+	})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	info := fleetInfo{Targets: o.dir + "/targets", Names: o.dir + "/names", Resolver: l.Resolver(), Dead: map[inventory.ReachStatus]int{}}
+	if info.Roots, _, err = l.WriteRoots(o.dir); err != nil {
+		return err
+	}
+	var pinned, named strings.Builder
+	for t, ends := range l.Targets() {
+		fmt.Fprintln(&pinned, t)
+		name, address, _ := strings.Cut(t, "@")
+		fmt.Fprintln(&named, name+address[strings.LastIndexByte(address, ':'):])
+		if ends != inventory.ReachOK {
+			info.Dead[ends]++
+		}
+	}
+	if err := errors.Join(os.WriteFile(info.Targets, []byte(pinned.String()), 0o600), os.WriteFile(info.Names, []byte(named.String()), 0o600)); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(info); err != nil {
+		return err
+	}
+	_, _ = bufio.NewReader(os.Stdin).ReadByte() // until the parent closes it
+	return nil
+}
+
+// floorOptions say what the plain loop does.
+type floorOptions struct {
+	list     string
+	n        int // goroutines
+	roots    string
+	resolver string
+}
+
+func (o *floorOptions) flags() {
+	flag.StringVar(&o.list, "floor-list", "", "for the loop's process")
+	flag.IntVar(&o.n, "floor-n", 256, "for the loop's process")
+	flag.StringVar(&o.roots, "floor-roots", "", "for the loop's process")
+	flag.StringVar(&o.resolver, "floor-resolver", "", "for the loop's process")
+}
+
+// floor is the plain Go loop: n goroutines dial, handshake with the library's
+// defaults, and close. With roots it verifies, with a resolver it resolves.
+func floor(o floorOptions) error {
+	f, err := os.Open(o.list)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	config := tls.Config{InsecureSkipVerify: true}
+	if o.roots != "" {
+		pem, err := os.ReadFile(o.roots)
+		if err != nil {
+			return err
+		}
+		config = tls.Config{RootCAs: x509.NewCertPool()}
+		config.RootCAs.AppendCertsFromPEM(pem)
+	}
+	var dialer net.Dialer
+	if o.resolver != "" {
+		dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, o.resolver)
+		}}
+	}
+	lines, failed := make(chan string), atomic.Int64{}
+	var wg sync.WaitGroup
+	for range o.n {
+		wg.Go(func() {
+			for line := range lines {
+				if err := handshake(&dialer, &config, line); err != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		lines <- sc.Text()
+	}
+	close(lines)
+	wg.Wait()
+	if n := failed.Load(); n > 0 {
+		return fmt.Errorf("%d handshakes of the plain loop failed", n)
+	}
+	return sc.Err()
+}
+
+// handshake takes name@address:port, or name:port to be resolved.
+func handshake(d *net.Dialer, config *tls.Config, line string) error {
+	name, address, pinned := strings.Cut(line, "@")
+	if !pinned {
+		name, _, _ = net.SplitHostPort(line)
+		address = line
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	c := config.Clone()
+	c.ServerName = name
+	return tls.Client(conn, c).HandshakeContext(ctx)
+}
