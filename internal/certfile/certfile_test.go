@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,11 +174,17 @@ func TestReadFrom(t *testing.T) {
 	}
 }
 
+func ders(found []certfile.Found) [][]byte {
+	var all [][]byte
+	for _, f := range found {
+		all = append(all, f.DER)
+	}
+	return all
+}
+
 func checkFound(t *testing.T, got []certfile.Found, want [][]byte, lines []int) {
 	t.Helper()
-	var ders [][]byte
 	for i, f := range got {
-		ders = append(ders, f.DER)
 		if f.Index != i {
 			t.Errorf("certificate %d has index %d", i, f.Index)
 		}
@@ -185,7 +192,7 @@ func checkFound(t *testing.T, got []certfile.Found, want [][]byte, lines []int) 
 			t.Errorf("certificate %d is at line %d, want %d", i, f.Line, lines[i])
 		}
 	}
-	if diff := cmp.Diff(want, ders); diff != "" {
+	if diff := cmp.Diff(want, ders(got)); diff != "" {
 		t.Errorf("certificates (-want +got):\n%s", diff)
 	}
 }
@@ -317,7 +324,7 @@ func TestPKCS12(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkFound(t, got.Certificates, tt.want, nil)
-			if bytes.Contains(got.Certificates[0].DER, key.D.Bytes()) {
+			if secret, err := key.Bytes(); err != nil || bytes.Contains(slices.Concat(ders(got.Certificates)...), secret) {
 				t.Error("the private key was kept")
 			}
 		})
@@ -379,11 +386,11 @@ func FuzzDecode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ders, err := certfile.Decode(body)
-		if (err == nil) != (len(ders) > 0) {
-			t.Fatalf("%d certificates and error %v", len(ders), err)
+		found, err := certfile.Decode(body)
+		if (err == nil) != (len(found) > 0) {
+			t.Fatalf("%d certificates and error %v", len(found), err)
 		}
-		for _, der := range ders {
+		for _, der := range found {
 			again, err := certfile.Decode([]byte(block("CERTIFICATE", der)))
 			if err != nil || len(again) != 1 || !bytes.Equal(again[0], der) {
 				t.Fatalf("%x does not survive PEM: %x, %v", der, again, err)

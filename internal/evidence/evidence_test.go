@@ -165,12 +165,12 @@ func TestGetRemembers(t *testing.T) {
 				if _, ok := c.all[issuer(aURL)]; ok != tt.persisted {
 					t.Errorf("persisted: %v, want %v", ok, tt.persisted)
 				}
-				time.Sleep(tt.lasts - 1)
+				time.Sleep(tt.lasts - time.Nanosecond)
 				s.Get(t.Context(), issuer(aURL))
 				if n.count() != 1 {
 					t.Errorf("asked %d times before it expired", n.count())
 				}
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 				s.Get(t.Context(), issuer(aURL))
 				if n.count() != 2 {
 					t.Errorf("asked %d times after it expired, want 2", n.count())

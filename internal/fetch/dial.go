@@ -113,7 +113,8 @@ func (c *Client) checkAddress(host string, addr netip.Addr) error {
 		of = fmt.Sprintf(" of host %q", host)
 	}
 	return &Error{Reason: ReasonRefusedAddress, Err: fmt.Errorf(
-		"address %s%s is %s; to allow it: --allow-fetch %s", addr, of, what, addr)}
+		"address %s%s is %s; to allow it: --allow-fetch %s", addr, of, what, addr,
+	)}
 }
 
 // ParseAllow turns the values of --allow-fetch into networks and hosts: each is
