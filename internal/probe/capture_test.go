@@ -81,6 +81,7 @@ func TestServedCertificatesAreRecorded(t *testing.T) {
 				t.Parallel()
 				cert := tt.cert
 				cert.OCSPStaple = []byte("staple")
+				cert.SignedCertificateTimestamps = [][]byte{[]byte("sct")}
 				to := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: version, MaxVersion: version})
 
 				got := examine(t, to)
@@ -94,8 +95,8 @@ func TestServedCertificatesAreRecorded(t *testing.T) {
 				if got.TLS.CipherSuite == "" {
 					t.Error("cipher suite is unknown")
 				}
-				if tt.want != raw && string(got.Staple) != "staple" {
-					t.Errorf("staple = %q", got.Staple)
+				if tt.want != raw && (string(got.Staple) != "staple" || len(got.SCTs) != 1 || string(got.SCTs[0]) != "sct") {
+					t.Errorf("staple = %q, SCTs = %q", got.Staple, got.SCTs)
 				}
 
 				got = examine(t, to, census)
