@@ -3,13 +3,10 @@ package report
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"time"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"example.com/certscan/internal/inventory"
@@ -19,8 +16,8 @@ import (
 // pipe sees results while the scan goes on.
 const flushEvery = 250 * time.Millisecond
 
-// An encoder turns records into JSON that is also safe to look at: what
-// [Clean] would replace is escaped instead, which loses nothing.
+// An encoder turns everything but the records of a scan into JSON, which a
+// [recordEncoder] does faster, and as safe to look at.
 type encoder struct {
 	buf bytes.Buffer
 	enc *json.Encoder
@@ -54,33 +51,16 @@ func escape(b []byte) []byte {
 	for ; i >= 0; i = nextUnsafe(b, done) {
 		r, n := utf8.DecodeRune(b[i:])
 		out = append(out, b[done:i]...)
-		if hi, lo := utf16.EncodeRune(r); hi != utf8.RuneError {
-			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
-		} else {
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
+		out = appendEscape(out, r)
 		done = i + n
 	}
 	return append(out, b[done:]...)
 }
 
 // nextUnsafe is the index of the next character that has to be escaped, or -1.
-// It looks at eight bytes at a time where they are ASCII, as nearly all are.
 func nextUnsafe(b []byte, from int) int {
-	const ones = 0x0101010101010101
 	for i := from; i < len(b); {
-		if len(b)-i >= 8 {
-			x := binary.LittleEndian.Uint64(b[i:])
-			dels := x ^ 0x7f*ones // a DEL becomes a zero byte
-			if (x|(dels-ones)&^dels)&(0x80*ones) == 0 {
-				i += 8
-				continue
-			}
-		}
-		if b[i] < utf8.RuneSelf {
-			if b[i] == 0x7f {
-				return i
-			}
+		if b[i] < utf8.RuneSelf && b[i] != 0x7f {
 			i++
 			continue
 		}
@@ -91,38 +71,6 @@ func nextUnsafe(b []byte, from int) int {
 		i += n
 	}
 	return -1
-}
-
-// endpointRecord is [inventory.NewEndpointRecord] with times in whole seconds
-// and no list that is null. Nothing that r shares with e is changed.
-func endpointRecord(t inventory.Target, e inventory.Endpoint) inventory.EndpointRecord {
-	r := inventory.NewEndpointRecord(t, e)
-	r.Time = seconds(r.Time)
-	if r.LastSeen != nil {
-		seen := seconds(*r.LastSeen)
-		r.LastSeen = &seen
-	}
-	r.Certificate = certificateRecord(r.Certificate)
-	for i := range r.Chain {
-		r.Chain[i].NotAfter = seconds(r.Chain[i].NotAfter)
-	}
-	if len(r.Alternates) > 0 {
-		r.Alternates = append([]inventory.Certificate(nil), r.Alternates...)
-		for i := range r.Alternates {
-			r.Alternates[i] = *certificateRecord(&r.Alternates[i])
-		}
-	}
-	r.Verdict = verdictRecord(r.Verdict)
-	r.Expiry = expiryRecord(r.Expiry)
-	r.Findings = findingRecords(r.Findings)
-	return r
-}
-
-func targetRecord(r inventory.Result) inventory.TargetRecord {
-	rec := inventory.NewTargetRecord(r)
-	rec.Expiry = expiryRecord(rec.Expiry)
-	rec.Findings = findingRecords(rec.Findings)
-	return rec
 }
 
 func scanRecord(i inventory.ScanInfo) inventory.ScanInfo {
@@ -145,50 +93,17 @@ func summaryRecord(s inventory.Summary) inventory.Summary {
 	return s
 }
 
+// certificateRecord is c with times in whole seconds and no list that is null.
 func certificateRecord(c *inventory.Certificate) *inventory.Certificate {
-	if c == nil || c.Names != nil && whole(c.NotBefore) && whole(c.NotAfter) {
-		return c
+	if c == nil {
+		return nil
 	}
 	r := *c
-	r.NotBefore, r.NotAfter = seconds(c.NotBefore), seconds(c.NotAfter)
-	if r.Names == nil {
-		r.Names = []string{}
-	}
-	return &r
-}
-
-func verdictRecord(v *inventory.Verdict) *inventory.Verdict {
-	if v == nil || v.Trust.Stores != nil && (v.Revocation.CheckedAt.IsZero() || whole(v.Revocation.CheckedAt)) &&
-		!slices.ContainsFunc(v.Trust.Stores, func(s inventory.StoreVerdict) bool { return s.Paths == nil }) {
-		return v
-	}
-	r := *v
-	r.Trust.Stores = make([]inventory.StoreVerdict, len(v.Trust.Stores))
-	for i, s := range v.Trust.Stores {
-		if s.Paths == nil {
-			s.Paths = [][]inventory.Fingerprint{}
-		}
-		r.Trust.Stores[i] = s
-	}
-	if !r.Revocation.CheckedAt.IsZero() {
-		r.Revocation.CheckedAt = seconds(r.Revocation.CheckedAt)
-	}
-	return &r
-}
-
-func expiryRecord(e *inventory.Expiry) *inventory.Expiry {
-	if e == nil || whole(e.At) {
-		return e
-	}
-	r := *e
-	r.At = seconds(e.At)
+	r.NotBefore, r.NotAfter, r.Names = seconds(c.NotBefore), seconds(c.NotAfter), notNil(c.Names)
 	return &r
 }
 
 func findingRecords(fs []inventory.Finding) []inventory.Finding {
-	if fs != nil && !slices.ContainsFunc(fs, func(f inventory.Finding) bool { return !f.Since.IsZero() && !whole(f.Since) }) {
-		return fs
-	}
 	out := make([]inventory.Finding, len(fs))
 	for i, f := range fs {
 		if !f.Since.IsZero() {
@@ -199,36 +114,31 @@ func findingRecords(fs []inventory.Finding) []inventory.Finding {
 	return out
 }
 
-// whole reports whether t needs no [seconds].
-func whole(t time.Time) bool { return t.Nanosecond() == 0 && t.Location() == time.UTC }
-
 // jsonlHandler writes one object per line and keeps nothing.
 type jsonlHandler struct {
 	w     *bufio.Writer
-	enc   *encoder
+	enc   recordEncoder
 	flush time.Time // of the last flush
 }
 
 func newJSONL(w io.Writer) *jsonlHandler {
-	return &jsonlHandler{w: bufio.NewWriterSize(w, 64<<10), enc: newEncoder(), flush: time.Now()}
+	return &jsonlHandler{w: bufio.NewWriterSize(w, 64<<10), flush: time.Now()}
 }
 
-func (h *jsonlHandler) line(v any) error {
-	b, err := h.enc.encode(v)
-	if err != nil {
-		return err
-	}
+func (h *jsonlHandler) line(b []byte) error {
 	h.w.Write(b)
 	return h.w.WriteByte('\n') // a bufio.Writer's error sticks
 }
 
 func (h *jsonlHandler) Result(r inventory.Result) error {
 	for _, e := range r.Endpoints {
-		if err := h.line(endpointRecord(r.Target, e)); err != nil {
+		rec := inventory.NewEndpointRecord(r.Target, e)
+		if err := h.line(h.enc.endpoint(&rec)); err != nil {
 			return err
 		}
 	}
-	if err := h.line(targetRecord(r)); err != nil {
+	rec := inventory.NewTargetRecord(r)
+	if err := h.line(h.enc.target(&rec)); err != nil {
 		return err
 	}
 	if time.Since(h.flush) < flushEvery {
@@ -246,7 +156,11 @@ type summaryLine struct {
 }
 
 func (h *jsonlHandler) Close(info inventory.ScanInfo, sum inventory.Summary) error {
-	if err := h.line(summaryLine{summaryRecord(sum), inventory.RecordSchema, scanRecord(info)}); err != nil {
+	b, err := newEncoder().encode(summaryLine{summaryRecord(sum), inventory.RecordSchema, scanRecord(info)})
+	if err != nil {
+		return err
+	}
+	if err := h.line(b); err != nil {
 		return err
 	}
 	return h.w.Flush()
@@ -257,14 +171,14 @@ func (h *jsonlHandler) Close(info inventory.ScanInfo, sum inventory.Summary) err
 // known only then.
 type jsonHandler struct {
 	w       *bufio.Writer
-	enc     *encoder
+	enc     recordEncoder
 	targets blocks
 	some    bool // an endpoint was written
 	started bool
 }
 
 func newJSON(w io.Writer) *jsonHandler {
-	return &jsonHandler{w: bufio.NewWriterSize(w, 64<<10), enc: newEncoder()}
+	return &jsonHandler{w: bufio.NewWriterSize(w, 64<<10)}
 }
 
 func (h *jsonHandler) start() {
@@ -277,27 +191,21 @@ func (h *jsonHandler) start() {
 func (h *jsonHandler) Result(r inventory.Result) error {
 	h.start()
 	for _, e := range r.Endpoints {
-		b, err := h.enc.encode(endpointRecord(r.Target, e))
-		if err != nil {
-			return err
-		}
+		rec := inventory.NewEndpointRecord(r.Target, e)
 		if h.some {
 			h.w.WriteByte(',')
 		}
 		h.some = true
 		h.w.WriteByte('\n')
-		h.w.Write(b)
+		h.w.Write(h.enc.endpoint(&rec))
 	}
-	b, err := h.enc.encode(targetRecord(r))
-	if err != nil {
-		return err
-	}
+	rec := inventory.NewTargetRecord(r)
 	if !h.targets.empty() {
 		h.targets.write([]byte(","))
 	}
 	h.targets.write([]byte("\n"))
-	h.targets.write(b)
-	_, err = h.w.Write(nil)
+	h.targets.write(h.enc.target(&rec))
+	_, err := h.w.Write(nil)
 	return err
 }
 
@@ -309,11 +217,12 @@ func (h *jsonHandler) Close(info inventory.ScanInfo, sum inventory.Summary) erro
 	}
 	h.w.WriteByte(']')
 	sum = summaryRecord(sum)
+	enc := newEncoder()
 	for _, part := range []struct {
 		name  string
 		value any
 	}{{"findings", sum.Findings}, {"scan", scanRecord(info)}, {"summary", sum}} {
-		b, err := h.enc.encode(part.value)
+		b, err := enc.encode(part.value)
 		if err != nil {
 			return err
 		}

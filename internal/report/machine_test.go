@@ -221,6 +221,30 @@ func TestCSVDisarmsFormulas(t *testing.T) {
 	}
 }
 
+func FuzzCSV(f *testing.F) {
+	for _, s := range []string{"", "=1+1", " -2", "\"@x", "a;=1", "a\r\nb", "\xff", "\u202e", ";;\t="} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		x := target("x.example:443")
+		x.Labels = map[string]string{"owner": s}
+		rows := parseCSV(t, write(t, "csv", report.Options{}, result(x, down(x, s, inventory.ReachRefused, "", ""))))
+		if len(rows) != 2 {
+			t.Fatalf("%q makes %d rows", s, len(rows))
+		}
+		for _, cell := range []string{rows[1][3], rows[1][8]} {
+			if report.Clean(cell) != cell {
+				t.Fatalf("%q is written as %q", s, cell)
+			}
+			for part := range strings.SplitSeq(cell, ";") {
+				if part = strings.TrimLeft(part, " \""); part != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(part)[0]) {
+					t.Fatalf("%q is written as %q", s, cell)
+				}
+			}
+		}
+	})
+}
+
 // families parses text as Prometheus would.
 func families(tb testing.TB, b []byte) map[string]*dto.MetricFamily {
 	tb.Helper()

@@ -98,7 +98,7 @@ func TestProgressOfAnUnknownTotal(t *testing.T) {
 			time.Sleep(time.Second)
 			p.Add(fleet()[0])
 		}
-		if lines := screen(b.String()); !strings.Contains(lines[len(lines)-1], "(30/-, 1 targets/s)") {
+		if lines := screen(b.String()); !strings.Contains(lines[len(lines)-1], "(30/-, 60 targets/min)") {
 			t.Errorf("screen %q", lines)
 		}
 		p.Close()

@@ -241,21 +241,29 @@ func truth(b bool) int64 {
 
 // endpoints writes the metrics with the labels target, address and location.
 func (h *promHandler) endpoints(keys []string) {
+	type series struct {
+		promView
+		labels string
+	}
+	var all []series
+	for _, k := range keys {
+		t := labels("target", k)
+		for _, v := range h.targets[k].views {
+			all = append(all, series{v, t + "," + labels("address", v.address, "location", v.location)})
+		}
+	}
 	each := func(name, help string, value func(promView) (extra string, v int64, ok bool)) {
 		open := false
-		for _, k := range keys {
-			t := labels("target", k)
-			for _, v := range h.targets[k].views {
-				extra, n, ok := value(v)
-				if !ok {
-					continue
-				}
-				if !open { // a metric without series would be an empty promise
-					h.family(name, help)
-					open = true
-				}
-				h.sample(name, t+","+labels("address", v.address, "location", v.location)+extra, n)
+		for i := range all {
+			extra, n, ok := value(all[i].promView)
+			if !ok {
+				continue
 			}
+			if !open { // a metric without series would be an empty promise
+				h.family(name, help)
+				open = true
+			}
+			h.sample(name, all[i].labels+extra, n)
 		}
 	}
 	each("certscan_endpoint_up", "Whether the endpoint answered with TLS. Absent if the scanner itself was at fault.",
@@ -264,7 +272,10 @@ func (h *promHandler) endpoints(keys []string) {
 		})
 	each("certscan_endpoint_failure", "Why the endpoint could not be examined; 1 for the current reason only.",
 		func(v promView) (string, int64, bool) {
-			return "," + labels("reason", string(v.reach)), 1, v.first && v.reach != inventory.ReachOK
+			if !v.first || v.reach == inventory.ReachOK {
+				return "", 0, false
+			}
+			return "," + labels("reason", string(v.reach)), 1, true
 		})
 	each("certscan_endpoint_last_probe_timestamp_seconds", "When the endpoint was last probed.",
 		func(v promView) (string, int64, bool) { return "", v.probed, v.first && v.probed != 0 })
@@ -278,9 +289,13 @@ func (h *promHandler) endpoints(keys []string) {
 
 // perTarget writes the metrics with the label target.
 func (h *promHandler) perTarget(keys []string) {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = labels("target", k)
+	}
 	each := func(name, help string, value func(promTarget) (int64, bool)) {
 		open := false
-		for _, k := range keys {
+		for i, k := range keys {
 			v, ok := value(h.targets[k])
 			if !ok {
 				continue
@@ -289,7 +304,7 @@ func (h *promHandler) perTarget(keys []string) {
 				h.family(name, help)
 				open = true
 			}
-			h.sample(name, labels("target", k), v)
+			h.sample(name, names[i], v)
 		}
 	}
 	each("certscan_target_expiry_timestamp_seconds", "The earliest effective expiry over the target's current views, last known ones included.",
@@ -306,17 +321,17 @@ func (h *promHandler) perTarget(keys []string) {
 	if len(keys) > 0 {
 		h.family("certscan_target_info", "What the target is, and the labels of its list; always 1.")
 	}
-	for _, k := range keys {
-		h.sample("certscan_target_info", labels("target", k)+","+h.targets[k].info, 1)
+	for i, k := range keys {
+		h.sample("certscan_target_info", names[i]+","+h.targets[k].info, 1)
 	}
 	open := false
-	for _, k := range keys {
+	for i, k := range keys {
 		for _, f := range h.targets[k].findings {
 			if !open {
 				h.family("certscan_target_finding", "A finding that is open, of the target or of one of its endpoints; always 1.")
 				open = true
 			}
-			h.sample("certscan_target_finding", labels("target", k)+","+f, 1)
+			h.sample("certscan_target_finding", names[i]+","+f, 1)
 		}
 	}
 }

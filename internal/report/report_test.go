@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rivo/uniseg"
 
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
@@ -91,6 +94,75 @@ func TestTableGolden(t *testing.T) {
 			t.Parallel()
 			golden(t, tt.file, write(t, "table", tt.opt, tt.of...))
 		})
+	}
+}
+
+func TestTableFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	wide := target("wide.example:443")
+	c := leaf(wide.Host, 33*day)
+	c.IssuerCN, c.IssuerOrg = "日本の認証局のとても長い名前 第一号", "日本語"
+	results := append(fleet(), hostile(), result(wide, seen(wide, "192.0.2.3", c)))
+	for width := 60; width <= 200; width += 7 {
+		for line := range strings.Lines(string(write(t, "table", report.Options{Width: width}, results...))) {
+			if got := uniseg.StringWidth(strings.TrimSuffix(line, "\n")); got > width {
+				t.Errorf("%d columns on a terminal of %d: %q", got, width, line)
+			}
+		}
+	}
+}
+
+func TestPipedTableIsForAwk(t *testing.T) {
+	t.Parallel()
+	table, _, _ := strings.Cut(string(write(t, "table", report.Options{}, append(fleet(), hostile())...)), "\n\n")
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 6 || f[0] == "" {
+			t.Errorf("%d fields in %q, want at least 6", len(f), line)
+			continue
+		}
+		if _, err := strconv.Atoi(f[3]); err != nil && f[3] != "-" && f[3] != "DAYS" {
+			t.Errorf("the fourth field of %q is no number", line)
+		}
+	}
+}
+
+func TestManyWarningsAreCut(t *testing.T) {
+	t.Parallel()
+	var results []inventory.Result
+	for i := range 50 {
+		x := target(fmt.Sprintf("n%02d.example:443", i))
+		results = append(results, result(x, with(seen(x, "192.0.2.1", leaf(x.Host, 50*day)), inventory.Warning, inventory.CodeDeprecatedTLS, "TLS 1.0 was negotiated")))
+	}
+	out := string(write(t, "table", report.Options{Width: 80}, results...))
+	if got := strings.Count(out, "TLS 1.0 was negotiated"); got != 19 { // and one of the fleet
+		t.Errorf("%d warnings are told, want 19", got)
+	}
+	if !strings.Contains(out, "and 31 more; --format json has all") {
+		t.Errorf("nothing says how many were left out:\n%s", out)
+	}
+}
+
+func TestAPartialScanSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, format := range report.Formats() {
+		var b bytes.Buffer
+		h, err := report.New(format, &b, report.Options{Width: 80, Now: now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := scanInfo()
+		info.Partial = true
+		if err := h.Close(info, inventory.Summary{TargetsNotExamined: 7, Partial: true}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"table": "Partial   this scan was interrupted; 7 targets were not examined\n", "json": `"partial":true`,
+			"jsonl": `"partial":true`, "prometheus": "certscan_scan_partial 1\n",
+		}[format]
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %s does not say %q", format, &b, want)
+		}
 	}
 }
 

@@ -140,44 +140,76 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 	if len(h.targets) > 0 {
 		h.w.WriteByte('\n')
 	}
-	count := func(n int, st style, one, many string) string {
-		if n == 0 {
-			st = plain
-		}
-		return paint(plural(n, one, many), st, h.opt.Color)
-	}
-	line := func(name string, parts ...string) {
-		fmt.Fprintf(h.w, "%s%s\n", paint(fmt.Sprintf("%-10s", name), bold, h.opt.Color), strings.Join(parts, ", "))
-	}
-	line("Summary", plural(s.Targets, "target", "targets"), plural(s.Endpoints, "endpoint", "endpoints"),
-		plural(s.Certificates, "certificate", "certificates"), plural(s.Names, "name", "names"), plural(s.Issuers, "CA", "CAs"))
-	line("Expiry", count(s.Expired, red, "target expired", "targets expired"), fmt.Sprintf("%d within 30 days", s.Within30Days),
-		count(s.Unreachable, red, "endpoint unreachable", "endpoints unreachable"))
-	findings := []string{fmt.Sprintf("%d critical", s.Critical), plural(s.Warning, "warning", "warnings"), plural(s.Info, "note", "notes")}
-	if s.Critical > 0 {
-		findings[0] = paint(findings[0], red, h.opt.Color)
-	}
-	if s.Warning > 0 {
-		findings[1] = paint(findings[1], yellow, h.opt.Color)
-	}
-	if s.Ignored > 0 {
-		findings = append(findings, fmt.Sprintf("%d ignored", s.Ignored))
-	}
-	line("Findings", findings...)
 	if s.Partial || info.Partial {
 		text := "this scan was interrupted"
 		if s.TargetsNotExamined > 0 {
 			text += "; " + plural(s.TargetsNotExamined, "target was", "targets were") + " not examined"
 		}
-		line("Partial", paint(text, yellow, h.opt.Color))
+		h.line("Partial", cell{text, yellow})
 	} else if s.TargetsNotExamined > 0 {
-		line("Not seen", paint(plural(s.TargetsNotExamined, "target was", "targets were")+" not examined", yellow, h.opt.Color))
+		h.line("Unseen", cell{plural(s.TargetsNotExamined, "target was", "targets were") + " not examined", yellow})
 	}
 	for _, f := range s.OwnFaults {
 		text := cleanCut(f.Message, maxText)
 		if f.Count > 0 {
 			text += " (" + plural(f.Count, "endpoint", "endpoints") + ")"
 		}
-		h.paragraph(paint("Scanner   ", yellow, h.opt.Color), "          ", text)
+		var words []cell
+		for w := range strings.FieldsSeq(text) {
+			words = append(words, cell{w, plain})
+		}
+		h.labelled("Scanner", yellow, "", words)
 	}
+	h.line("Summary",
+		cell{plural(s.Targets, "target", "targets"), plain}, cell{plural(s.Endpoints, "endpoint", "endpoints"), plain},
+		cell{plural(s.Certificates, "certificate", "certificates"), plain}, cell{plural(s.Names, "name", "names"), plain},
+		cell{plural(s.Issuers, "CA", "CAs"), plain})
+	h.line("Expiry",
+		cell{plural(s.Expired, "target expired", "targets expired"), unlessZero(s.Expired, red)},
+		cell{fmt.Sprintf("%d within 30 days", s.Within30Days), plain},
+		cell{plural(s.Unreachable, "endpoint unreachable", "endpoints unreachable"), unlessZero(s.Unreachable, red)})
+	findings := []cell{
+		{fmt.Sprintf("%d critical", s.Critical), unlessZero(s.Critical, red)},
+		{plural(s.Warning, "warning", "warnings"), unlessZero(s.Warning, yellow)},
+		{plural(s.Info, "note", "notes"), plain},
+	}
+	if s.Ignored > 0 {
+		findings = append(findings, cell{fmt.Sprintf("%d ignored", s.Ignored), plain})
+	}
+	h.line("Findings", findings...)
+}
+
+func unlessZero(n int, st style) style {
+	if n == 0 {
+		return plain
+	}
+	return st
+}
+
+func (h *tableHandler) line(label string, parts ...cell) { h.labelled(label, bold, ",", parts) }
+
+// labelled writes a label and parts behind it, on as many lines as it takes.
+func (h *tableHandler) labelled(label string, st style, separator string, parts []cell) {
+	const indent = 10
+	h.w.WriteString(paint(fmt.Sprintf("%-*s", indent, label), st, h.opt.Color))
+	used := indent
+	for i, p := range parts {
+		after := separator
+		if i == len(parts)-1 {
+			after = ""
+		}
+		n := width(p.text + after)
+		switch {
+		case used == indent:
+		case h.terminal() && used+1+n > h.opt.Width:
+			fmt.Fprintf(h.w, "\n%*s", indent, "")
+			used = indent
+		default:
+			h.w.WriteByte(' ')
+			used++
+		}
+		h.w.WriteString(paint(p.text, p.style, h.opt.Color) + after)
+		used += n
+	}
+	h.w.WriteByte('\n')
 }
