@@ -39,9 +39,9 @@ func newIssuerServer(ln net.Listener, now time.Time) *issuerServer {
 	mux.HandleFunc("GET /loop", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/loop", http.StatusFound)
 	})
-	mux.HandleFunc("GET /endless", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /endless", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/pkix-cert")
-		for zeros := make([]byte, 64<<10); ; {
+		for zeros := make([]byte, 64<<10); r.Context().Err() == nil; {
 			if _, err := w.Write(zeros); err != nil {
 				return
 			}
@@ -51,11 +51,21 @@ func newIssuerServer(ln net.Listener, now time.Time) *issuerServer {
 	return s
 }
 
-// run serves until ctx ends.
+// run serves until ctx ends, and until the last request has been answered.
 func (s *issuerServer) run(ctx context.Context, ln net.Listener) {
-	stop := context.AfterFunc(ctx, func() { s.http.Close() })
-	defer stop()
-	_ = s.http.Serve(ln) // always ErrServerClosed, or the listener's end
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.http.Serve(ln) // ends with Shutdown
+	}()
+	<-ctx.Done()
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.http.Shutdown(patience) != nil {
+		s.http.Close()
+	}
+	<-served
 }
 
 // publish gives c a place under its name.

@@ -292,6 +292,15 @@ func TestScenariosAreChosenByName(t *testing.T) {
 	}
 }
 
+func TestTourNeedsNothingSpecial(t *testing.T) {
+	t.Parallel()
+	for _, s := range start(t, lab.Options{Scenarios: lab.Tour()}).Scenarios() {
+		if s.Private || s.Offers != nil || s.Samples > 0 || s.Expect != nil || s.Change != nil {
+			t.Errorf("%q needs more than a plain scan", s.Name)
+		}
+	}
+}
+
 func TestStartSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -70,6 +70,23 @@ func definitions() []definition {
 	)
 }
 
+// Tour returns the names of the scenarios that show best what a scan finds, few
+// enough for a person to look at. All are judged with [Lab.Public] and need no
+// other offer than the default one.
+func Tour() []string {
+	return []string{
+		"good", "good-rsa", "good-cross-sign", "good-wildcard", "good-idn", "good-short-lived", "good-addresses-agree",
+		"expired", "not-yet-valid", "expiring-60d", "expiring-30d", "expiring-14d", "expiring-7d", "expiring-3d",
+		"intermediate-expires-first", "expired-intermediate", "expired-cross-sign",
+		"wrong-name", "no-san", "wildcard-public-suffix", "self-signed", "untrusted-root", "unknown-issuer", "incomplete",
+		"wrong-order", "distrusted-root", "sha1-leaf", "client-certificate", "close-primes", "rsa-1024", "key-reused",
+		"valid-too-long", "malformed-leaf", "malformed-extra", "tls10-only", "client-certificate-required-tls13",
+		"one-stale-node", "one-expired-node",
+		"smtp-good", "smtp-expired", "imap-injected", "postgres-good", "mysql-missing",
+		"closed", "silent", "plain-http", "reset-after-certificate-tls12", "one-address-dead", "dns-no-such-name",
+	}
+}
+
 func wants(codes ...inventory.Code) []inventory.Code { return codes }
 
 func ends(statuses ...inventory.ReachStatus) []inventory.ReachStatus { return statuses }
@@ -158,7 +175,7 @@ func (s *site) scenario(port uint16) Scenario {
 			e = s.zone[e.cname]
 		}
 		if len(e.addresses) > 0 && !e.silent {
-			out.Addresses[name] = e.addresses
+			out.Addresses[name] = slices.Clone(e.addresses)
 		}
 	}
 	return out

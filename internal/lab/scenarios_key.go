@@ -22,7 +22,7 @@ func keyScenarios() []definition {
 		{name: "close-primes", about: "An RSA key that Fermat's method breaks.", want: wants(inventory.CodeCompromisedKey), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, withKey(s.key(closePrimes))), s.issuing))
 		}},
-		{name: "p224", about: "An ECDSA key on P-224.", want: wants(inventory.CodeForbiddenKey), build: func(s *site) {
+		{name: "p224", about: "An ECDSA key on P-224.", want: wants(inventory.CodeWeakKey), build: func(s *site) {
 			config := s.config(s.leaf(s.issuing, s.host, withKey(s.newKey(elliptic.P224()))), s.issuing)
 			s.serve(TLS(tune(config, upTo12))) // TLS 1.3 has no signature scheme for it
 		}},

@@ -27,6 +27,7 @@ func reachScenarios() []definition {
 		}},
 		peer("reset", "The ClientHello is answered with a TCP reset.", Reset, inventory.ReachReset, inventory.CodeUnreachable),
 		peer("end-of-file", "The ClientHello is answered with the end.", EndOfFile, inventory.ReachEOF, inventory.CodeUnreachable),
+		peer("hang-up", "The connection is accepted and ended at once.", HangUp, inventory.ReachEOF, inventory.CodeUnreachable),
 		peer("endless", "The ClientHello is answered with text that has no end.", Endless, inventory.ReachNotTLS, inventory.CodeNotTLS),
 		peer("garbage", "The ClientHello is answered with bytes that mean nothing.", Answer(garbage), inventory.ReachNotTLS, inventory.CodeNotTLS),
 		peer("plain-http", "A web server without TLS.", Answer(plainHTTP), inventory.ReachNotTLS, inventory.CodeNotTLS),

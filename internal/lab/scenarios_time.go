@@ -19,7 +19,7 @@ func timeScenarios() []definition {
 			ca := s.authority("expiring-issuing", s.root, s.valid(-1000*day, 20*day))
 			s.serve(s.tls(s.leaf(ca, s.host), ca))
 		}},
-		{name: "expired-intermediate", about: "The only path is through an intermediate that expired yesterday.", want: wants(inventory.CodeExpiredInChain), build: func(s *site) {
+		{name: "expired-intermediate", about: "The only path is through an intermediate that expired yesterday: as bad as an expired leaf.", want: wants(inventory.CodeExpired), build: func(s *site) {
 			ca := s.authority("expired-issuing", s.root, s.valid(-1000*day, -day))
 			s.serve(s.tls(s.leaf(ca, s.host), ca))
 		}},

@@ -77,7 +77,8 @@ func TestDNS(t *testing.T) {
 		{"a server failure", "udp", "dns-server-failure" + domain, dns.TypeA, dns.RcodeServerFailure, nil},
 		{"an alias to nowhere", "udp", "dns-alias-to-nowhere" + domain, dns.TypeA, dns.RcodeNameError, []string{"gone" + domain + "."}},
 		{"aliases are followed", "udp", "dns-alias" + domain, dns.TypeA, dns.RcodeSuccess, append(
-			[]string{"cdn.dns-alias" + domain + ".", "edge.dns-alias" + domain + "."}, text("edge.dns-alias"+domain)...)},
+			[]string{"cdn.dns-alias" + domain + ".", "edge.dns-alias" + domain + "."}, text("edge.dns-alias"+domain)...,
+		)},
 		{"a truncated answer is whole over TCP", "tcp", "dns-truncated" + domain, dns.TypeA, dns.RcodeSuccess, text("dns-truncated" + domain)},
 		{"names of the scale fleet resolve", "udp", "n000002.fleet" + domain, dns.TypeA, dns.RcodeSuccess, []string{"127.77.0.4"}},
 		{"names past its end do not", "udp", "n000003.fleet" + domain, dns.TypeA, dns.RcodeNameError, nil},
