@@ -20,9 +20,9 @@ func (x *exam) judgeName() {
 	has, _ := e.has(oidSAN)
 	if host != "" {
 		switch {
-		case !has:
+		case !has && x.leaf.flaw == "":
 			status = inventory.NameNoSAN
-		case e.sanFlaw != "":
+		case !has || e.sanFlaw != "":
 			status = inventory.NameMalformed
 		case x.leaf.covers(host):
 			status = inventory.NameMatch
@@ -45,7 +45,7 @@ func (x *exam) judgeName() {
 			break
 		}
 	}
-	if has && !x.leaf.commonNameListed(x.public) {
+	if has && e.sanFlaw == "" && !x.leaf.commonNameListed(x.public) {
 		x.find(inventory.CodeCNNotInSAN, "the common name %s is not among the names of the certificate, so it protects nothing", quote(x.leaf.info.SubjectCN))
 	}
 }

@@ -17,8 +17,13 @@ func ordinal(n int) string { return strconv.Itoa(n) }
 // intermediate ends first, that is "chain_expiring" if it is nearer than the
 // leaf by a tier; in the same tier the renewal that is due anyway brings a new
 // chain, and "expiring" says so. Both are found only where they are two jobs.
+// An intermediate that has expired is a fact of trust.
 func (x *exam) judgeTime() {
 	leaf, now := &x.leaf.info, x.now
+	if !x.leaf.dated {
+		x.verdict.Time.Status = inventory.NotChecked // and no expiry: unknown is not year 1
+		return
+	}
 	end := leaf.NotAfter.Add(time.Second)
 	x.changes(leaf.NotBefore)
 	x.changes(end)
@@ -50,7 +55,7 @@ func (x *exam) judgeTime() {
 	}
 	x.verdict.Time.Status = inventory.TimeValid
 	if x.tier == inventory.TierExpired {
-		return // the intermediate has; that is a finding of trust
+		return
 	}
 	byChain := x.expiry.By == "intermediate"
 	if byChain && x.tier != "" && x.tier != own {

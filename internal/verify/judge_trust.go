@@ -151,13 +151,12 @@ func (x *exam) judgeServed() {
 		}
 		at = i
 	}
-	if x.answer.best == nil {
-		if x.leaf.ext.isCA && slices.ContainsFunc(x.rest, func(c *cert) bool { return !c.ext.isCA && c.flaw == "" }) {
-			x.find(inventory.CodeWrongOrder, "the first certificate is a CA and a later one is not: the server's own certificate must come first")
-		}
-		return
+	switch {
+	case x.leaf.ext.isCA && slices.ContainsFunc(x.rest, func(c *cert) bool { return !c.ext.isCA && c.flaw == "" }):
+		x.find(inventory.CodeWrongOrder, "the first certificate is a CA and a later one is not: the server's own certificate must come first")
+	case x.answer.best != nil:
+		x.judgeExtras(used)
 	}
-	x.judgeExtras(used)
 }
 
 // judgeExtras finds served certificates that the best path does not need.
@@ -228,7 +227,7 @@ func (x *exam) judgeMalformed() {
 	case x.leaf.malformed() && x.leaf.flaw != "":
 		x.find(code, "the certificate is malformed and no client will accept it: %s", x.leaf.info.ParseError)
 		return
-	case x.leaf.malformed():
+	case x.leaf.malformed() && x.leaf.ext.sanFlaw == "": // a bad subjectAltName is found as such
 		x.find(code, "the certificate breaks the rules in a way that strict clients refuse: %s", x.leaf.info.ParseError)
 		return
 	}

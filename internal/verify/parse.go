@@ -23,6 +23,7 @@ type cert struct {
 	// structure is broken, or an extension that paths depend on is.
 	flaw string
 
+	dated           bool // the validity could be read
 	version         int
 	serial          []byte // the INTEGER's octets
 	issuer, subject name
@@ -238,7 +239,8 @@ func (c *cert) readValidity(v element) {
 	var ok3, ok4 bool
 	c.info.NotBefore, ok3 = parseTime(before)
 	c.info.NotAfter, ok4 = parseTime(after)
-	if !ok1 || !ok2 || !ok3 || !ok4 || !in.clean() {
+	c.dated = ok1 && ok2 && ok3 && ok4
+	if !c.dated || !in.clean() {
 		c.broken("malformed validity")
 	}
 }

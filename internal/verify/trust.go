@@ -291,6 +291,7 @@ func sortPaths(paths []*path, leaf *cert) {
 // trusted.
 func trustInstant(leaf *cert, now time.Time) time.Time {
 	switch {
+	case !leaf.dated:
 	case now.Before(leaf.info.NotBefore):
 		return leaf.info.NotBefore
 	case !now.Before(leaf.info.NotAfter.Add(time.Second)):

@@ -109,7 +109,7 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 		other := y.leaf.info
 		other.IssuerKey = y.built.issuerKey(other.SHA256)
 		v.out.Alternates = append(v.out.Alternates, other)
-		if y.verdict.Time.Status != inventory.TimeValid && verdict.Time.Status != inventory.TimeExpired {
+		if verdict.Time.Status == inventory.TimeValid || y.verdict.Time.Status == inventory.TimeExpired {
 			verdict.Time = y.verdict.Time
 		}
 		if verdict.Name.Status == inventory.NameMatch {
@@ -118,7 +118,7 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 		if verdict.Trust.Status == inventory.Trusted {
 			verdict.Trust = y.verdict.Trust
 		}
-		if y.expiry.At.Before(v.out.Expiry.At) {
+		if y.expiry != nil && (v.out.Expiry == nil || y.expiry.At.Before(v.out.Expiry.At)) {
 			v.out.Expiry, v.out.Lifetime, v.out.Tier = y.expiry, y.lifetime, y.tier
 		}
 	}
@@ -136,7 +136,7 @@ type exam struct {
 	public bool   // the deciding path ends in a store of public roots
 
 	verdict  inventory.Verdict
-	expiry   *inventory.Expiry
+	expiry   *inventory.Expiry // nil if the leaf's dates cannot be read
 	lifetime time.Duration
 	tier     inventory.Tier
 }
