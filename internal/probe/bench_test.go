@@ -150,7 +150,8 @@ func request(to netip.AddrPort) inventory.ProbeRequest {
 	}
 }
 
-// mustBenchmark lets helpers that take a testing.TB run in the server process.
+// mustBenchmark lets helpers that take a testing.TB run in the server process,
+// where nothing but a crash is noticed.
 type mustBenchmark struct{ testing.TB }
 
 func (*mustBenchmark) Helper() {}

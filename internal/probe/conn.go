@@ -42,16 +42,16 @@ func (j *job) connect() (conn net.Conn, release func(), failed *inventory.Reach)
 		reach := j.connectReach(to, err)
 		return nil, nil, &reach
 	}
+	// In this order, a cancellation has the last word.
+	if err := conn.SetDeadline(j.deadline); err != nil {
+		_ = conn.Close()
+		reach := ioReach(err, "connect")
+		return nil, nil, &reach
+	}
 	stop := context.AfterFunc(j.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	release = func() {
 		stop()
 		_ = conn.Close()
-	}
-	// The context of a caller may be without a timer; the deadline is not.
-	if err := conn.SetDeadline(j.deadline); err != nil {
-		release()
-		reach := ioReach(err, "connect")
-		return nil, nil, &reach
 	}
 
 	proto := j.req.Target.Protocol

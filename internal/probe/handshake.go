@@ -125,7 +125,7 @@ func (j *job) refusedWithout(client *tls.Conn, conn net.Conn, roundTrips time.Du
 	if until.After(j.deadline) {
 		until = j.deadline
 	}
-	if conn.SetDeadline(until) != nil || j.ctx.Err() != nil {
+	if conn.SetReadDeadline(until) != nil || j.ctx.Err() != nil {
 		return false
 	}
 	n, err := client.Read(make([]byte, 1))

@@ -62,6 +62,17 @@ func TestConnectFailures(t *testing.T) {
 	}
 }
 
+// The kernel does have a route to loopback, so it was not the scanner that had
+// none.
+func TestRouteIsAskedOfTheKernel(t *testing.T) {
+	t.Parallel()
+	p := probe.New(probe.Options{Dialer: failingDialer{syscall.ENETUNREACH}})
+	got := p.Probe(t.Context(), request(netip.MustParseAddrPort("127.0.0.1:443")))
+	if got.Reach.Status != inventory.ReachUnreachable {
+		t.Errorf("reach = %+v, want unreachable", got.Reach)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
