@@ -157,7 +157,11 @@ func TestFailuresAfterTheCertificate(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			budget := 10 * time.Second
+			if tt.want == inventory.ReachTimeout {
+				budget = 500 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), budget)
 			defer cancel()
 			got := probe.New(probe.Options{}).Probe(ctx, request(tt.addr(t)))
 			if tt.leaf != nil {

@@ -135,9 +135,7 @@ func TestClientCertificates(t *testing.T) {
 				Certificates: []tls.Certificate{cert}, ClientAuth: tt.auth,
 				MinVersion: tt.version, MaxVersion: tt.version, CipherSuites: tt.suites,
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
-			got := probe.New(probe.Options{}).Probe(ctx, request(to))
+			got := examine(t, to)
 			wantLeaf(t, got, cert.Certificate[0])
 			if got.Reach.Status != inventory.ReachOK {
 				t.Errorf("reach = %+v, want ok", got.Reach)

@@ -89,7 +89,10 @@ func TestRefused(t *testing.T) {
 // Every kind of bad peer ends with its own status, within the budget.
 func TestBadPeers(t *testing.T) {
 	t.Parallel()
-	const budget = 400 * time.Millisecond
+	const (
+		budget = 800 * time.Millisecond
+		late   = time.Second // allowed to a busy machine
+	)
 	forever := func(b []byte) func(net.Conn) {
 		return func(c net.Conn) {
 			for {
@@ -164,7 +167,7 @@ func TestBadPeers(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			got := probe.New(probe.Options{}).Probe(ctx, request(to))
-			if took := time.Since(start); took > budget+200*time.Millisecond {
+			if took := time.Since(start); took > budget+late {
 				t.Errorf("took %v of %v", took, budget)
 			}
 			if tt.want == "" { // which one is a matter of timing
