@@ -23,6 +23,7 @@ type tableHandler struct {
 	opt     Options
 	targets []tableTarget
 	words   map[string]string // one copy of each status and issuer
+	rows    []tableRow        // of the target at hand
 }
 
 // unknown is the expiry of what has none. It sorts last.
@@ -34,8 +35,18 @@ type tableTarget struct {
 	worst    inventory.Severity
 	own      string             // codes of the target's own findings
 	ownWorst inventory.Severity // and the gravest of them
-	rows     []tableRow
+	lines    []tableLine
 	messages []message
+}
+
+// A tableLine is what is kept of a tableRow.
+type tableLine struct {
+	label   string // which endpoints, as it will be printed
+	telling bool   // the label says more than the target does
+	expires int64
+	status  string
+	issuer  string
+	worst   inventory.Severity
 }
 
 // A tableRow is one or several endpoints of a target that gave the same.
@@ -71,19 +82,29 @@ func (h *tableHandler) Result(r inventory.Result) error {
 	if r.Judgement.Expiry != nil {
 		t.expires = r.Judgement.Expiry.At.Unix()
 	}
+	h.rows = h.rows[:0]
 	for _, e := range r.Endpoints {
 		if w := worst(e.Judgement.Findings); graver(w, t.worst) {
 			t.worst = w
 		}
 		if h.worthARow(r, e) {
-			t.rows = mergeRow(t.rows, h.row(e))
+			h.rows = mergeRow(h.rows, h.row(e))
 		}
 	}
-	t.messages = messagesOf(r)
 	if h.opt.OnlyProblems && !t.worst.AtLeast(inventory.Warning) {
 		return nil
 	}
-	slices.SortStableFunc(t.rows, compareRows)
+	slices.SortStableFunc(h.rows, compareRows)
+	t.lines = make([]tableLine, len(h.rows))
+	for i := range h.rows {
+		row := &h.rows[i]
+		label := row.address()
+		if h.terminal() {
+			label = row.label()
+		}
+		t.lines[i] = tableLine{label, len(row.addresses) > 1 || row.special(), row.expires, row.status, row.issuer, row.worst}
+	}
+	t.messages = messagesOf(r, t.key)
 	h.targets = append(h.targets, t)
 	return nil
 }
@@ -175,7 +196,7 @@ func rank(s inventory.Severity) int {
 func (h *tableHandler) Close(info inventory.ScanInfo, sum inventory.Summary) error {
 	slices.SortFunc(h.targets, compareTargets)
 	if len(h.targets) > 0 {
-		if err := h.grid().write(h.rows()); err != nil {
+		if err := h.grid().write(h.all()); err != nil {
 			return err
 		}
 	}
@@ -209,7 +230,7 @@ func cutTarget(s string, w int) string {
 	return cutMiddle(s, w)
 }
 
-func (h *tableHandler) rows() iter.Seq[[]cell] {
+func (h *tableHandler) all() iter.Seq[[]cell] {
 	return func(yield func([]cell) bool) {
 		for i := range h.targets {
 			for row := range h.rowsOf(&h.targets[i]) {
@@ -227,24 +248,24 @@ func (h *tableHandler) rowsOf(t *tableTarget) iter.Seq[[]cell] {
 	return func(yield func([]cell) bool) {
 		key := strings.ReplaceAll(t.key, " ", `\x20`)
 		switch {
-		case len(t.rows) == 0:
+		case len(t.lines) == 0:
 			status := t.own
 			if status == "" {
 				status = "not_examined"
 			}
 			yield(h.cells(key, "-", t.expires, status, "", t.ownWorst))
 			return
-		case len(t.rows) == 1 && (t.expires == unknown || t.rows[0].expires == t.expires):
-			row := &t.rows[0]
-			label := key
-			if l := row.label(); h.terminal() && (len(row.addresses) > 1 || row.special()) {
-				label += " (" + l + ")"
+		case len(t.lines) == 1 && (t.expires == unknown || t.lines[0].expires == t.expires):
+			l := &t.lines[0]
+			name := key
+			if h.terminal() && l.telling {
+				name += " (" + l.label + ")"
 			}
-			status, w := row.status, row.worst
+			status, w := l.status, l.worst
 			if t.own != "" {
-				status, w = joinStatus(row, t), t.worst
+				status, w = joinStatus(l, t), t.worst
 			}
-			yield(h.cells(label, row.address(), row.expires, status, row.issuer, w))
+			yield(h.cells(name, l.label, l.expires, status, l.issuer, w))
 			return
 		}
 		status := t.own
@@ -254,29 +275,29 @@ func (h *tableHandler) rowsOf(t *tableTarget) iter.Seq[[]cell] {
 		if !yield(h.cells(key, "*", t.expires, status, "", t.ownWorst)) {
 			return
 		}
-		for i := range t.rows {
-			row := &t.rows[i]
-			label := key
+		for i := range t.lines {
+			l := &t.lines[i]
+			name := key
 			if h.terminal() {
-				label = "  " + row.label()
+				name = "  " + l.label
 			}
-			if !yield(h.cells(label, row.address(), row.expires, row.status, row.issuer, row.worst)) {
+			if !yield(h.cells(name, l.label, l.expires, l.status, l.issuer, l.worst)) {
 				return
 			}
 		}
 	}
 }
 
-// joinStatus joins the codes of a target with those of its only row, gravest
-// first and "ok" last to go.
-func joinStatus(row *tableRow, t *tableTarget) string {
-	if row.status == "ok" {
+// joinStatus joins the codes of a target with those of its only line, gravest
+// first. What the target has found outdoes an "ok".
+func joinStatus(l *tableLine, t *tableTarget) string {
+	if l.status == "ok" {
 		return t.own
 	}
-	if graver(row.worst, t.ownWorst) {
-		return row.status + " " + t.own
+	if graver(l.worst, t.ownWorst) {
+		return l.status + " " + t.own
 	}
-	return t.own + " " + row.status
+	return t.own + " " + l.status
 }
 
 // cells is one line of the table; address stands in it only where there is no

@@ -15,17 +15,21 @@ const maxWarnings = 20
 
 // A message is a finding at least as bad as a warning, in words.
 type message struct {
-	severity  inventory.Severity
-	about     string // target, and address where that matters
-	text      string
-	addresses []string // that say the same
+	severity inventory.Severity
+	about    string // target, and address where that matters
+	text     string
+}
+
+// A draft is a message of which it is not yet known how many addresses say it.
+type draft struct {
+	message
+	addresses []string
 }
 
 // messagesOf collects what is to be told of one target: its own findings and
 // those of its endpoints, each text once.
-func messagesOf(r inventory.Result) []message {
-	var out []message
-	key := Clean(r.Target.Key())
+func messagesOf(r inventory.Result, key string) []message {
+	var out []draft
 	for _, f := range r.Judgement.Findings {
 		out = addMessage(out, f, key, "", "")
 	}
@@ -48,10 +52,18 @@ func messagesOf(r inventory.Result) []message {
 			out = addMessage(out, f, key, where, e.Observation.Address)
 		}
 	}
-	return out
+	ms := make([]message, len(out))
+	for i, d := range out {
+		ms[i] = d.message
+		if n := len(d.addresses); n > 1 {
+			ms[i].about += " (" + plural(n, "address", "addresses") + ")"
+		}
+	}
+	slices.SortStableFunc(ms, func(a, b message) int { return cmp.Compare(a.about, b.about) })
+	return ms
 }
 
-func addMessage(out []message, f inventory.Finding, key, where, address string) []message {
+func addMessage(out []draft, f inventory.Finding, key, where, address string) []draft {
 	if f.Ignored != "" || !f.Severity.AtLeast(inventory.Warning) {
 		return out
 	}
@@ -66,31 +78,31 @@ func addMessage(out []message, f inventory.Finding, key, where, address string) 
 			return out
 		}
 	}
-	return append(out, message{f.Severity, key + where, text, []string{address}})
+	return append(out, draft{message{f.Severity, key + where, text}, []string{address}})
 }
 
 // messages writes what has to be read: every critical finding, then warnings.
 func (h *tableHandler) messages(fleet []inventory.Finding) {
 	var critical, warnings []message
 	for _, f := range fleet {
-		h.sortOut(addMessage(nil, f, fleetSubject(f), "", ""), &critical, &warnings)
+		for _, d := range addMessage(nil, f, fleetSubject(f), "", "") {
+			sortOut(d.message, &critical, &warnings)
+		}
 	}
 	for i := range h.targets {
-		h.sortOut(h.targets[i].messages, &critical, &warnings)
+		for _, m := range h.targets[i].messages {
+			sortOut(m, &critical, &warnings)
+		}
 	}
 	h.section("Critical", red, critical, len(critical))
 	h.section("Warnings", yellow, warnings, maxWarnings)
 }
 
-func (h *tableHandler) sortOut(ms []message, critical, warnings *[]message) {
-	ms = slices.Clone(ms)
-	slices.SortStableFunc(ms, func(a, b message) int { return cmp.Compare(a.about, b.about) })
-	for _, m := range ms {
-		if m.severity == inventory.Critical {
-			*critical = append(*critical, m)
-		} else {
-			*warnings = append(*warnings, m)
-		}
+func sortOut(m message, critical, warnings *[]message) {
+	if m.severity == inventory.Critical {
+		*critical = append(*critical, m)
+	} else {
+		*warnings = append(*warnings, m)
 	}
 }
 
@@ -112,11 +124,7 @@ func (h *tableHandler) section(title string, st style, ms []message, limit int) 
 	}
 	fmt.Fprintf(h.w, "\n%s\n", paint(title, st, h.opt.Color))
 	for _, m := range ms[:min(limit, len(ms))] {
-		about := m.about
-		if n := len(m.addresses); n > 1 {
-			about += " (" + plural(n, "address", "addresses") + ")"
-		}
-		h.paragraph("  ", "    ", about+": "+m.text)
+		h.paragraph("  ", "    ", m.about+": "+m.text)
 	}
 	if more := len(ms) - limit; more > 0 {
 		h.paragraph("  ", "    ", fmt.Sprintf("and %d more; --format json has all", more))

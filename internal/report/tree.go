@@ -111,7 +111,7 @@ func (t *tree) remaining(c inventory.Certificate) string {
 }
 
 func (t *tree) chain(leaf inventory.Certificate, chain []inventory.Certificate) {
-	fmt.Fprintf(t.w, "\n%s\n", t.paint("As served", bold))
+	fmt.Fprintf(t.w, "\n%s\n", t.paint("Chain", bold))
 	for i, c := range append([]inventory.Certificate{leaf}, chain...) {
 		fmt.Fprintf(t.w, "  %d  %s  %s\n", i, subjectName(c), t.paint(t.about(c), dim))
 	}
