@@ -120,7 +120,8 @@ func (l *Lab) Close() error {
 	return nil
 }
 
-// Scenarios returns those that were started, in the order of the documentation.
+// Scenarios returns those that were started, in the order that they were asked
+// for.
 func (l *Lab) Scenarios() []Scenario { return slices.Clone(l.scenarios) }
 
 // Resolver is the address and port of the lab's DNS server.

@@ -203,6 +203,7 @@ func clients(s lab.Scenario, host string) []*tls.Config {
 			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 		case inventory.OfferNoSNI:
 			c.ServerName = ""
+		default: // asked above
 		}
 		all = append(all, c)
 	}
