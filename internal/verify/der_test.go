@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/asn1"
 	"testing"
 )
@@ -47,6 +48,37 @@ func replace(der []byte, from, to string) []byte {
 		if string(out[i:i+len(from)]) == from {
 			copy(out[i:], to)
 		}
+	}
+	return out
+}
+
+// withKey puts another SubjectPublicKeyInfo into a certificate and has it signed
+// again.
+func withKey(tb testing.TB, der, spki []byte, by *issued) []byte {
+	tb.Helper()
+	var c rawCertificate
+	if _, err := asn1.Unmarshal(der, &c); err != nil {
+		tb.Fatal(err)
+	}
+	var fields []asn1.RawValue
+	if _, err := asn1.Unmarshal(c.TBS.FullBytes, &fields); err != nil {
+		tb.Fatal(err)
+	}
+	fields[6] = asn1.RawValue{FullBytes: spki}
+	tbs, err := asn1.Marshal(fields)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sum := sha256.Sum256(tbs)
+	sig, err := by.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.TBS = asn1.RawValue{FullBytes: tbs}
+	c.Signature = asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}
+	out, err := asn1.Marshal(c)
+	if err != nil {
+		tb.Fatal(err)
 	}
 	return out
 }
