@@ -18,6 +18,10 @@ const (
 // containers need less than ten levels.
 const maxDepth = 24
 
+// maxChildren bounds the elements of one element that are looked at, because
+// each takes forty times the two bytes that it may be encoded in.
+const maxChildren = 1 << 16
+
 // An element is one BER element.
 type element struct {
 	tag        byte
@@ -73,12 +77,12 @@ func readIndefinite(b []byte, depth int) (e element, rest []byte, ok bool) {
 }
 
 // children splits the contents of a constructed element. It is nil if they are
-// not BER.
+// not BER, or too many.
 func (e element) children() []element {
 	var all []element
 	for b := e.content; len(b) > 0; {
 		c, rest, ok := readElement(b, 0)
-		if !ok {
+		if !ok || len(all) == maxChildren {
 			return nil
 		}
 		all, b = append(all, c), rest

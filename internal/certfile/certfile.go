@@ -22,6 +22,9 @@ import (
 // MaxFileSize is the largest file that is read, in bytes.
 const MaxFileSize = 16 << 20
 
+// maxProblems is how many problems of one file are told one by one.
+const maxProblems = 100
+
 // ErrNoCertificate is the cause when a file was understood and holds none, such
 // as one with a private key alone.
 var ErrNoCertificate = errors.New("no certificate in it")
@@ -95,6 +98,9 @@ func ReadFrom(r io.Reader, name string, opt Options) (Contents, error) {
 	p := parser{path: name, opt: opt, keyStores: true}
 	p.file(data)
 	c := Contents{Path: name, Certificates: p.found, Problems: p.problems}
+	if p.more > 0 {
+		c.Problems = append(c.Problems, &Problem{Path: name, Err: fmt.Errorf("and %d problems more", p.more)})
+	}
 	switch {
 	case len(c.Certificates) > 0:
 		return c, nil
@@ -135,6 +141,7 @@ type parser struct {
 
 	found    []Found
 	problems []error
+	more     int      // problems beyond maxProblems
 	seen     []string // other things than certificates, for the message
 }
 
@@ -143,6 +150,10 @@ func (p *parser) add(der []byte, line int) {
 }
 
 func (p *parser) problem(line int, format string, args ...any) {
+	if len(p.problems) == maxProblems {
+		p.more++
+		return
+	}
 	p.problems = append(p.problems, &Problem{Path: p.path, Line: line, Err: fmt.Errorf(format, args...)})
 }
 
@@ -158,7 +169,7 @@ func (p *parser) file(data []byte) {
 		p.pem(data)
 	default:
 		// Some servers and people drop the armour and keep the base64.
-		raw, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(data), nil)))
+		raw, err := decodeBase64(data)
 		if err != nil || !p.der(raw) {
 			p.problem(0, "is neither PEM, DER, PKCS #7 nor PKCS #12")
 		}
@@ -200,6 +211,17 @@ func (p *parser) concatenated(data []byte) {
 		p.add(bytes.Clone(e.full), 0)
 		data = rest
 	}
+}
+
+// decodeBase64 decodes b without the white space in it.
+func decodeBase64(b []byte) ([]byte, error) {
+	dense := make([]byte, 0, len(b))
+	for _, c := range b {
+		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			dense = append(dense, c)
+		}
+	}
+	return base64.StdEncoding.AppendDecode(nil, dense)
 }
 
 // others lists what was there instead of a certificate.

@@ -248,6 +248,11 @@ func TestReadFromNothing(t *testing.T) {
 		{name: "PKCS #7 that is cut off", data: string(degenerate(t, a)[:300]), want: "is neither PEM, DER"},
 		{name: "every block broken", data: "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", want: "x:1: CERTIFICATE block: illegal base64"},
 		{name: "nested deeper than anything real", data: strings.Repeat("\x30\x80", 1<<20), want: "is neither PEM, DER"},
+		{
+			name: "PKCS #7 with more entries than anything real", data: string(indefinite(t, bytes.Repeat([]byte{0x30, 0}, 1<<16+1))),
+			want: "its list of certificates is malformed or too long",
+		},
+		{name: "PKCS #7 with a broken list", data: string(indefinite(t, []byte{0x30, 1, 0x30})), want: "entry 1 of the PKCS #7 is not DER"},
 		{name: "too large", data: strings.Repeat("x", certfile.MaxFileSize+1), want: "x: larger than 16 MiB"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -366,6 +371,19 @@ func TestReadAll(t *testing.T) {
 	checkProblems(t, problems, []string{
 		"broken.crt:1: CERTIFICATE block: illegal base64", "dangling.pem", "*.nothing\" matches no file", "missing.pem", "any.key: no certificate in it, only a private key",
 	})
+}
+
+func TestProblemsAreBounded(t *testing.T) {
+	t.Parallel()
+	broken := "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"
+	a, _ := newCertificate(t, "a.example")
+	got, err := certfile.ReadFrom(strings.NewReader(strings.Repeat(broken, 1000)+block("CERTIFICATE", a)), "x", certfile.Options{})
+	if err != nil || len(got.Certificates) != 1 || len(got.Problems) != 101 {
+		t.Fatalf("%d certificates, %d problems, %v", len(got.Certificates), len(got.Problems), err)
+	}
+	if last := got.Problems[100].Error(); last != "x: and 900 problems more" {
+		t.Errorf("the last problem = %q", last)
+	}
 }
 
 func TestReadDirectory(t *testing.T) {

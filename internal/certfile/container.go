@@ -35,20 +35,30 @@ func (p *parser) pkcs7(data []byte, line int) {
 	}
 	signed, _, ok := readElement(parts[1].content, 0)
 	if !ok || signed.tag != tagSequence {
-		p.problem(line, "PKCS #7 is cut off or malformed")
+		p.problem(line, "is PKCS #7, but cut off or malformed")
+		return
+	}
+	fields := signed.children()
+	if fields == nil {
+		p.problem(line, "is PKCS #7, but malformed")
 		return
 	}
 	n := 0
-	for _, field := range signed.children() {
+	for _, field := range fields {
 		if field.tag != tagContext0 {
 			continue
 		}
-		for _, c := range field.children() {
+		entries := field.children()
+		if entries == nil && len(field.content) > 0 {
+			p.problem(line, "is PKCS #7, but its list of certificates is malformed or too long")
+			return
+		}
+		for _, c := range entries {
 			n++
 			switch {
 			case c.tag != tagSequence: // attribute certificates and other formats
 				p.seen = append(p.seen, "something other than X.509 in PKCS #7")
-			case c.indefinite:
+			case c.indefinite || c.children() == nil:
 				p.problem(line, "entry %d of the PKCS #7 is not DER of a certificate", n)
 			default:
 				p.add(bytes.Clone(c.full), line)

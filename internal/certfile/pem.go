@@ -2,7 +2,6 @@ package certfile
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strings"
 )
 
@@ -92,7 +91,7 @@ func (p *parser) block(b pemBlock) {
 		}
 		return
 	}
-	der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(b.body), nil)))
+	der, err := decodeBase64(b.body)
 	if err != nil {
 		p.problem(b.line, "%s block: %w", b.label, err)
 		return
