@@ -97,6 +97,19 @@ func TestTableGolden(t *testing.T) {
 	}
 }
 
+func TestAnOfferThatSaysTheSameIsNoRow(t *testing.T) {
+	t.Parallel()
+	x := target("x.example:443")
+	first := with(seen(x, "192.0.2.1", leaf(x.Host, -day)), inventory.Critical, inventory.CodeExpired, "expired yesterday")
+	same, other, none := first, first, down(x, "192.0.2.1", inventory.ReachTLSAlert, "", "")
+	same.Observation.Offer, other.Observation.Offer, none.Observation.Offer = inventory.OfferECDSA, inventory.OfferNoSNI, inventory.OfferRSA
+	other = with(other, inventory.Info, inventory.CodeDefaultCertificateDiffers, "another")
+	out := string(write(t, "table", report.Options{Width: 80}, result(x, first, same, other, none)))
+	if strings.Contains(out, "ecdsa") || strings.Contains(out, "rsa") || strings.Count(out, "no_sni") != 1 || strings.Count(out, "expired yesterday") != 1 {
+		t.Errorf("want the default and no_sni rows only, and one message:\n%s", out)
+	}
+}
+
 func TestTableFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	wide := target("wide.example:443")

@@ -110,19 +110,33 @@ func (h *tableHandler) Result(r inventory.Result) error {
 }
 
 // worthARow reports whether e says anything that the default offer to the same
-// address does not.
+// address does not: another leaf, or other findings.
 func (h *tableHandler) worthARow(r inventory.Result, e inventory.Endpoint) bool {
-	if e.Observation.Offer == inventory.OfferDefault || len(e.Judgement.Findings) > 0 {
+	o := &e.Observation
+	if o.Offer == inventory.OfferDefault {
 		return true
 	}
-	for _, d := range r.Endpoints {
-		if d.Observation.Offer == inventory.OfferDefault && d.Observation.Address == e.Observation.Address &&
-			d.Observation.Location == e.Observation.Location {
-			c := e.Judgement.Certificate
-			return c != nil && (d.Judgement.Certificate == nil || d.Judgement.Certificate.SHA256 != c.SHA256)
+	for i := range r.Endpoints {
+		d := &r.Endpoints[i]
+		if p := &d.Observation; p.Offer != inventory.OfferDefault || p.Address != o.Address || p.Location != o.Location {
+			continue
 		}
+		if c := codes(e.Judgement.Findings); c != "" && c != codes(d.Judgement.Findings) {
+			return true
+		}
+		return e.Judgement.Certificate != nil && otherLeaf(d, &e)
 	}
 	return true
+}
+
+// otherLeaf reports whether a and b have different certificates, or one has
+// none.
+func otherLeaf(a, b *inventory.Endpoint) bool {
+	ca, cb := a.Judgement.Certificate, b.Judgement.Certificate
+	if ca == nil || cb == nil {
+		return ca != cb
+	}
+	return ca.SHA256 != cb.SHA256
 }
 
 func (h *tableHandler) row(e inventory.Endpoint) tableRow {
