@@ -120,13 +120,13 @@ func (t *tree) chain(leaf inventory.Certificate, chain []inventory.Certificate) 
 // about is a certificate in one phrase.
 func (t *tree) about(c inventory.Certificate) string {
 	if c.ParseError != "" {
-		return "malformed, sha256 " + short(c.SHA256)
+		return "malformed, sha256 " + t.opt.print(c.SHA256)
 	}
 	when := "until "
 	if t.opt.Now.After(c.NotAfter) {
 		when = "expired on "
 	}
-	return fmt.Sprintf("%s%s, %s, sha256 %s", when, date(c.NotAfter), cleanCut(c.Key, maxText), short(c.SHA256))
+	return fmt.Sprintf("%s%s, %s, sha256 %s", when, date(c.NotAfter), cleanCut(c.Key, maxText), t.opt.print(c.SHA256))
 }
 
 func (t *tree) store(s inventory.StoreVerdict) {
@@ -139,10 +139,12 @@ func (t *tree) store(s inventory.StoreVerdict) {
 		name += " (" + word(s.Date) + ")"
 	}
 	fmt.Fprintf(t.w, "\n%s %s", t.paint("Store "+name, bold), t.paint(word(string(s.Status)), st))
-	if s.Detail != "" {
-		fmt.Fprintf(t.w, ": %s", cleanCut(s.Detail, maxText))
-	}
 	t.w.WriteByte('\n')
+	if s.Detail != "" {
+		for _, line := range wrap(cleanCut(s.Detail, maxText), t.opt.Width-2) {
+			fmt.Fprintf(t.w, "  %s\n", line)
+		}
+	}
 	if len(s.Paths) == 0 {
 		fmt.Fprintln(t.w, "  no path to an anchor")
 	}
@@ -166,7 +168,7 @@ func (t *tree) node(depth int, f inventory.Fingerprint, last bool) {
 	if depth > 0 {
 		branch = strings.Repeat("   ", depth-1) + "└─ "
 	}
-	name, about := "sha256 "+short(f), ""
+	name, about := "sha256 "+t.opt.print(f), ""
 	c, known := t.served[f]
 	if !known {
 		if c, known = t.opt.Lookup(f); known {
