@@ -18,6 +18,7 @@ import (
 type demoFlags struct {
 	outputFlags
 	stay      bool
+	every     bool
 	endpoints int
 	keep      string
 }
@@ -40,6 +41,7 @@ leaves nothing behind. It exits with 0 although there is much to find.`,
 	}
 	fs := cmd.Flags()
 	fs.BoolVar(&f.stay, "stay", false, "keep the fleet up until Ctrl-C, to try other commands on it")
+	fs.BoolVar(&f.every, "all", false, "scan every scenario there is, not only those that show best what a scan finds")
 	fs.IntVar(&f.endpoints, "endpoints", 0, "scan a fleet of `N` names with N certificates instead")
 	fs.StringVar(&f.keep, "keep", "", "keep the history in this SQLite `FILE`")
 	f.add(fs, "table", "json", "jsonl", "csv", "prometheus")
@@ -59,9 +61,12 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	}
 	defer os.RemoveAll(dir)
 
-	opt := lab.Options{Endpoints: f.endpoints}
-	if f.endpoints > 0 {
+	opt := lab.Options{Endpoints: f.endpoints, Scenarios: append(lab.Tour(), "rsa-beside-expired")}
+	switch {
+	case f.endpoints > 0:
 		opt.Scenarios, opt.DeadFraction = []string{}, 0.02
+	case f.every:
+		opt.Scenarios = nil
 	}
 	fleet, err := lab.Start(ctx, opt)
 	if err != nil {
@@ -121,9 +126,9 @@ func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []s
 // lookAt is what a newcomer should not miss.
 const lookAt = `
 What to look at:
-  stale-node        the renewed certificate is on two of three addresses; the table names the third
-  dual-stale        the RSA certificate beside a good ECDSA one has expired; most clients never see it
-  incomplete-chain  works in browsers, breaks curl and Java; the message names the missing issuer
+  one-stale-node      was renewed on two of its three addresses; the third is named
+  rsa-beside-expired  its RSA certificate has expired beside a good ECDSA one, which is all that most clients see
+  incomplete          works in browsers, fails in curl and Java; the message names the issuer to add
 `
 
 // stay keeps the fleet up until ctx ends.
