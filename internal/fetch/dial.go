@@ -27,7 +27,11 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	d := net.Dialer{Timeout: c.opt.Timeout}
 	if c.proxyAddr != "" && addr == c.proxyAddr {
-		return d.DialContext(ctx, network, addr)
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return newClientFirst(conn), nil
 	}
 	// net/http lets a dial outlive the request that asked for it.
 	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
@@ -48,7 +52,7 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	for i, a := range addrs {
 		conn, err := dialOne(ctx, d, network, net.JoinHostPort(a.String(), port), len(addrs)-i)
 		if err == nil {
-			return conn, nil
+			return newClientFirst(conn), nil
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {

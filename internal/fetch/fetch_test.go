@@ -59,8 +59,8 @@ func serve(tb testing.TB, address string, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// raw accepts connections, reads the request, and lets talk do what it likes
-// until the test ends.
+// raw accepts connections and lets talk do what it likes with each until the
+// test ends.
 func raw(tb testing.TB, talk func(conn net.Conn, stop <-chan struct{})) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,9 +77,7 @@ func raw(tb testing.TB, talk func(conn net.Conn, stop <-chan struct{})) string {
 			}
 			wg.Go(func() {
 				defer conn.Close()
-				if _, err := conn.Read(make([]byte, 1024)); err == nil {
-					talk(conn, stop)
-				}
+				talk(conn, stop)
 			})
 		}
 	})
@@ -213,7 +211,7 @@ func TestGetFailures(t *testing.T) {
 		{"an answer that stops early", s.URL + "/short", fetch.ReasonProtocol, "unexpected EOF"},
 		{"nobody listens", closed.URL, fetch.ReasonConnect, "refused"},
 		{"an unknown https server", tlsServer.URL, fetch.ReasonTLS, "certificate"},
-		{"not HTTP", raw(t, func(c net.Conn, _ <-chan struct{}) { fmt.Fprint(c, "220 smtp\r\n") }), fetch.ReasonProtocol, "malformed HTTP"},
+		{"the server speaks first", raw(t, func(c net.Conn, _ <-chan struct{}) { fmt.Fprint(c, "220 smtp\r\n") }), fetch.ReasonProtocol, "malformed HTTP"},
 		{"silence", raw(t, func(_ net.Conn, stop <-chan struct{}) { <-stop }), fetch.ReasonTimeout, "in time"},
 		{"slow headers", raw(t, drip), fetch.ReasonTimeout, "in time"},
 		{"a slow body", raw(t, func(c net.Conn, stop <-chan struct{}) { fmt.Fprint(c, hello); drip(c, stop) }), fetch.ReasonTimeout, "in time"},
