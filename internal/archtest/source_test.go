@@ -182,3 +182,35 @@ func calleeOf(call *ast.CallExpr, packages map[string]string) string {
 	}
 	return ""
 }
+
+// Whoever starts a goroutine waits for it, and a test sees to that: by goleak,
+// or in bubbles of fake time, which do not end before their goroutines.
+func TestGoroutinesAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	starts, checked := make(map[string]string), make(map[string]bool)
+	for _, f := range tree(t) {
+		imports := f.imports(t)
+		if f.test && (imports["go.uber.org/goleak"] != nil || imports["testing/synctest"] != nil) {
+			checked[f.pkg] = true
+		}
+		if f.test || f.ast.Name.Name == "main" || slices.Contains(onlyTests(), f.pkg) {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				starts[f.pkg] = fmt.Sprintf("%s:%d", f.path, f.line(n))
+			case *ast.CallExpr: // of a WaitGroup or an errgroup
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Go" {
+					starts[f.pkg] = fmt.Sprintf("%s:%d", f.path, f.line(n))
+				}
+			}
+			return true
+		})
+	}
+	for pkg, where := range starts {
+		if !checked[pkg] {
+			t.Errorf("%s starts a goroutine, and no test of %s uses goleak or synctest", where, pkg)
+		}
+	}
+}
