@@ -77,7 +77,7 @@ func Read(name string, r io.Reader, opt Options) iter.Seq2[inventory.Target, err
 		case rd.bad > 0 && rd.good == 0:
 			err = fmt.Errorf("%s: no usable target: all %d rows are wrong", rd.file, rd.bad)
 		case rd.good == 0:
-			err = fmt.Errorf("%s: no target in it: write one host name a line", rd.file)
+			err = fmt.Errorf("%s: no target in it", rd.file)
 		}
 		if err != nil {
 			yield(inventory.Target{}, err)

@@ -80,7 +80,7 @@ func TestRead(t *testing.T) {
 		},
 		{
 			name: "an empty list is an error", file: "domains.txt", text: "# nothing yet\n",
-			want: result{End: "domains.txt: no target in it: write one host name a line"},
+			want: result{End: "domains.txt: no target in it"},
 		},
 		{
 			name: "a list of bad rows is an error", file: "-", text: "*.a\n*.b\n",
@@ -233,7 +233,7 @@ func TestReadStructured(t *testing.T) {
 		},
 		{
 			name: "an empty file_sd list", file: "sd.json", text: "[]",
-			want: result{End: "sd.json: no target in it: write one host name a line"},
+			want: result{End: "sd.json: no target in it"},
 		},
 		{
 			name: "JSON that breaks off keeps what came before", file: "sd.json", text: "[{\"targets\": [\"a.example\"]},\n{\"targets\": [",

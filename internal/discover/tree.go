@@ -154,6 +154,9 @@ func rowOf(n *node, common row) (row, error) {
 			hostKey, w.target = key, v.text
 		}
 	}
+	if strings.Contains(w.target, "://") && w.scheme == common.scheme {
+		w.scheme = "" // as in one
+	}
 	if hostKey == "" {
 		return w, errors.New("has no target: write target: or host:")
 	}

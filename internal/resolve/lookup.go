@@ -95,7 +95,9 @@ func (r *Resolver) ask(ctx context.Context, questions []*question, end time.Time
 		}
 	}
 	for _, q := range open {
-		q.fail(inventory.ReachDNSTimeout, "no answer in time")
+		if q.status == "" { // nobody was asked
+			q.fail(inventory.ReachDNSTimeout, "no answer in time")
+		}
 	}
 }
 

@@ -58,8 +58,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Resolver asks and remembers. It is safe for concurrent use, and starts no
-// goroutine.
+// A Resolver asks and remembers. It is safe for concurrent use, and leaves no
+// goroutine behind: whoever calls Resolve does the work.
 type Resolver struct {
 	servers  []*server
 	hosts    map[string][]netip.Addr
@@ -207,7 +207,7 @@ func (r *Resolver) Resolve(ctx context.Context, name string) inventory.Resolutio
 			}
 			// Whoever asked gave up; that is no reason for us to.
 		case <-ctx.Done():
-			return gaveUp(ctx, key)
+			return r.gaveUp(ctx, key)
 		}
 	}
 }
@@ -229,11 +229,11 @@ func (r *Resolver) fly(ctx context.Context, key string, f *flight) inventory.Res
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
-		return gaveUp(ctx, key)
+		return r.gaveUp(ctx, key)
 	}
 	res, remember := r.lookup(ctx, key)
 	if ctx.Err() != nil && res.Status != inventory.ReachOK {
-		return gaveUp(ctx, key)
+		return r.gaveUp(ctx, key)
 	}
 	f.res, f.failed, ttl = res, false, remember
 	return res
@@ -271,10 +271,10 @@ func (r *Resolver) known(name string) (inventory.Resolution, bool) {
 	return res, false
 }
 
-func gaveUp(ctx context.Context, name string) inventory.Resolution {
+func (r *Resolver) gaveUp(ctx context.Context, name string) inventory.Resolution {
 	detail := "given up: " + context.Cause(ctx).Error()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		detail = "no answer in time"
+		detail = "no answer in time from " + strings.Join(r.Servers(), ", ")
 	}
 	return inventory.Resolution{Name: name, Status: inventory.ReachDNSTimeout, Detail: detail}
 }

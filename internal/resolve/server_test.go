@@ -1,6 +1,7 @@
 package resolve_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,9 +23,16 @@ import (
 // client's CPU alone.
 const inBenchmark = "RESOLVE_TEST_SERVER"
 
+// withoutFiles makes this binary resolve a name with no file descriptor left.
+const withoutFiles = "RESOLVE_TEST_NO_FILES"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(inBenchmark) != "" {
 		benchmarkServer()
+		return
+	}
+	if os.Getenv(withoutFiles) != "" {
+		resolveWithoutFiles()
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -238,4 +247,20 @@ func startBenchmarkServer(b *testing.B) string {
 		b.Fatal(err)
 	}
 	return addr
+}
+
+func resolveWithoutFiles() {
+	r, err := resolve.New(resolve.Options{Servers: []string{"127.0.0.1"}, Timeout: 10 * time.Millisecond})
+	if err == nil {
+		_, err = net.ListenPacket("udp", "127.0.0.1:0") // the runtime's poller needs files of its own
+	}
+	if err == nil {
+		err = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: 3})
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	res := r.Resolve(context.Background(), "shop.test")
+	fmt.Printf("%s: %s", res.Status, res.Detail)
 }
