@@ -197,7 +197,7 @@ func TestReadStructured(t *testing.T) {
 				`fleet.yaml:5: an empty entry is not a target`,
 				`fleet.yaml:6: a list is not a target (an IPv6 address in brackets needs quotation marks: '[2001:db8::7]:443')`,
 				`fleet.yaml:8: key "host" is there twice`,
-				`fleet.yaml:9: has no target: write target: or host:`,
+				`fleet.yaml:9: has no target: write one under the key target or host`,
 			}},
 		},
 		{

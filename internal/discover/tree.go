@@ -158,7 +158,7 @@ func rowOf(n *node, common row) (row, error) {
 		w.scheme = "" // as in one
 	}
 	if hostKey == "" {
-		return w, errors.New("has no target: write target: or host:")
+		return w, errors.New("has no target: write one under the key target or host")
 	}
 	w.labels = append(w.labels, common.labels...)
 	return w, nil
