@@ -110,7 +110,7 @@ func floor(o floorOptions) error {
 		config = tls.Config{RootCAs: x509.NewCertPool()}
 		config.RootCAs.AppendCertsFromPEM(pem)
 	}
-	var dialer net.Dialer
+	dialer := net.Dialer{Timeout: 10 * time.Second}
 	if o.resolver != "" {
 		dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, o.resolver)
@@ -146,14 +146,11 @@ func handshake(d *net.Dialer, config *tls.Config, line string) error {
 		name, _, _ = net.SplitHostPort(line)
 		address = line
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	conn, err := d.DialContext(ctx, "tcp", address)
+	c := config.Clone()
+	c.ServerName = name
+	conn, err := tls.DialWithDialer(d, "tcp", address, c)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	c := config.Clone()
-	c.ServerName = name
-	return tls.Client(conn, c).HandshakeContext(ctx)
+	return conn.Close()
 }

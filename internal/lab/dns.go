@@ -70,7 +70,7 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 // the server is to say nothing.
 func (s *nameServer) answer(m *dns.Msg, q dns.Question, overUDP bool) bool {
 	owner := q.Name
-	for range len(s.zone) { // an alias loop ends
+	for range len(s.zone) + 1 { // an alias loop ends
 		e := s.entry(owner)
 		if e == nil {
 			m.Rcode = dns.RcodeNameError
