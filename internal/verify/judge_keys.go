@@ -69,7 +69,8 @@ func (k *publicKey) forbidden() bool {
 	case keyRSA:
 		return false
 	case keyECDSA:
-		return k.curve != "P-256" && k.curve != "P-384" && k.curve != "P-521" && weakKey(k) == ""
+		known := k.curve == "P-256" || k.curve == "P-384" || k.curve == "P-521"
+		return !known && k.curve != "explicit" && weakKey(k) == "" // the others are found as such
 	}
 	return k.id != inventory.Fingerprint{}
 }

@@ -83,9 +83,9 @@ func (x *exam) judgeValidity() {
 		}
 	}
 	const day = 24 * time.Hour
-	if got := x.leaf.info.Lifetime() + time.Second; got > time.Duration(limit)*day {
-		x.find(inventory.CodeValidityTooLong, "it is valid for %d days, and public certificates issued on %s may be for %d",
-			(got+day-1)/day, date(x.leaf.info.NotBefore), limit)
+	if got := x.leaf.info.Lifetime(); got >= time.Duration(limit)*day { // the second that both ends make is one too many
+		x.find(inventory.CodeValidityTooLong, "it is valid for %d days and more, and public certificates issued on %s may be for %d",
+			got/day, date(x.leaf.info.NotBefore), limit)
 	}
 }
 

@@ -140,7 +140,7 @@ func (k *publicKey) parseRSA() bool {
 func (k *publicKey) parseCurve(params element) {
 	switch {
 	case params.tag == tagSequence:
-		k.curve, k.foreign = "explicit", true
+		k.curve = "explicit" // which RFC 5480, section 2.1.1, forbids outright
 		k.bits = explicitBits(params)
 		k.label = "ECDSA explicit parameters"
 		return

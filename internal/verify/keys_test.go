@@ -144,6 +144,9 @@ func TestKindsOfKey(t *testing.T) {
 		{"ECDSA secp256k1", spki(ec, "\x06\x05\x2b\x81\x04\x00\x0a", point), []string{"forbidden_key"}},
 		{"ECDSA brainpoolP256r1", spki(ec, "\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07", point), []string{"forbidden_key"}},
 		{"ECDSA P-192", spki(ec, "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x01", "\x04"+strings.Repeat("\x01", 48)), []string{"weak_key"}},
+		{
+			"ECDSA explicit parameters", spki(ec, "\x30\x05\x02\x01\x01\x30\x00", point), []string{"malformed_certificate"},
+		},
 		{"Ed25519", spki("\x2b\x65\x70", "", strings.Repeat("\x01", 32)), []string{"forbidden_key"}},
 		{"Ed448", spki("\x2b\x65\x71", "", strings.Repeat("\x01", 57)), []string{"forbidden_key"}},
 		{"ML-DSA-65", spki("\x60\x86\x48\x01\x65\x03\x04\x03\x12", "", strings.Repeat("\x01", 40)), []string{"forbidden_key"}},

@@ -57,7 +57,7 @@ type Judge struct {
 // An edge is the question whether a key signed a certificate.
 type edge struct{ certificate, key inventory.Fingerprint }
 
-// Sizes of what a Judge remembers, in entries: some 40 MiB if all are full.
+// Sizes of what a Judge remembers, in entries: some 25 MiB if all are full.
 const (
 	cachedCerts = 4096
 	cachedEdges = 16384

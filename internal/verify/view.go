@@ -47,6 +47,9 @@ func (v *view) add(code inventory.Code, rule string, s inventory.Severity, messa
 
 // changes notes a moment at which time alone changes what is said.
 func (v *view) changes(at time.Time) {
+	if at.Year() > 9999 { // "no well-defined expiry" (RFC 5280), and nothing that JSON can hold
+		return
+	}
 	if at.After(v.now) && (v.out.ValidUntil.IsZero() || at.Before(v.out.ValidUntil)) {
 		v.out.ValidUntil = at
 	}
