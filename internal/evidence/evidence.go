@@ -57,7 +57,8 @@ type Answer struct {
 
 // A Fetcher gets URLs that strangers wrote. It bounds time and bytes and
 // refuses addresses inside our own network. An error of it may have a method
-// Word() string that says why in one word.
+// Word() string that says why in one word; what it wraps is then the reason
+// without the URL, which [inventory.Evidence] names already.
 type Fetcher interface {
 	Fetch(ctx context.Context, url string, v Validators) (Answer, error)
 }
@@ -220,9 +221,9 @@ func (s *Source) ask(ctx context.Context, need inventory.Need, old remembered) (
 	e.Certificates, err = s.opt.Decode(answer.Body)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("the answer of %q: %w", need.URL, err)
+		err = fmt.Errorf("the answer is not a certificate: %w", err)
 	case len(e.Certificates) > maxCertificates:
-		err = fmt.Errorf("the answer of %q has %d certificates, more than %d", need.URL, len(e.Certificates), maxCertificates)
+		err = fmt.Errorf("the answer has %d certificates, more than %d", len(e.Certificates), maxCertificates)
 	default:
 		return remembered{e, answer.Validators}, true
 	}
@@ -256,7 +257,22 @@ func (s *Source) fetch(ctx context.Context, url string, old remembered) (Answer,
 // failure is evidence of why there is none.
 func (s *Source) failure(need inventory.Need, err error, lasts time.Duration) inventory.Evidence {
 	now := s.opt.Now()
-	return inventory.Evidence{Need: need, Error: err.Error(), FetchedAt: now, Expires: now.Add(lasts)}
+	return inventory.Evidence{Need: need, Error: reasonOf(err), FetchedAt: now, Expires: now.Add(lasts)}
+}
+
+// reasonOf is the text of err without the URL.
+func reasonOf(err error) string {
+	var alone *errSilent
+	var worded interface {
+		error
+		Word() string
+	}
+	if !errors.As(err, &alone) && errors.As(err, &worded) {
+		if cause := errors.Unwrap(worded); cause != nil {
+			return cause.Error()
+		}
+	}
+	return err.Error()
 }
 
 // A class is whose fault a failure is, which decides how long it is believed.

@@ -25,6 +25,15 @@ type wordError string
 func (e wordError) Error() string { return "fetch: " + string(e) }
 func (e wordError) Word() string  { return string(e) }
 
+// urlError is one that wraps what went wrong, and adds the URL.
+type urlError struct {
+	wordError
+	cause error
+}
+
+func (e *urlError) Error() string { return "fetch " + aURL + ": " + e.cause.Error() }
+func (e *urlError) Unwrap() error { return e.cause }
+
 // network is a Fetcher whose answers are functions by URL.
 type network struct {
 	mu    sync.Mutex
@@ -142,8 +151,8 @@ func TestGetRemembers(t *testing.T) {
 		{name: "a server that says how long", answer: body("x", 3*time.Hour), certs: "x", lasts: 3 * time.Hour, persisted: true},
 		{name: "a server that forbids caching", answer: body("x", 0), certs: "x", lasts: time.Hour, persisted: true},
 		{name: "a server that says for ever", answer: body("x", 1<<60), certs: "x", lasts: 7 * 24 * time.Hour, persisted: true},
-		{name: "not found", answer: fails(wordError("status 404")), wantError: "fetch: status 404", lasts: time.Hour, persisted: true},
-		{name: "no certificate", answer: body("", -1), wantError: `the answer of "` + aURL + `": no certificate in it`, lasts: time.Hour, persisted: true},
+		{name: "not found", answer: fails(fmt.Errorf("get: %w", &urlError{wordError("status 404"), errors.New("not here")})), wantError: "not here", lasts: time.Hour, persisted: true},
+		{name: "no certificate", answer: body("", -1), wantError: "the answer is not a certificate: no certificate in it", lasts: time.Hour, persisted: true},
 		{name: "too many certificates", answer: body(strings.Repeat("x ", 129), -1), wantError: "129 certificates, more than 128", lasts: time.Hour, persisted: true},
 		{name: "no answer", answer: fails(wordError("timeout")), wantError: "fetch: timeout", lasts: 5 * time.Minute, persisted: true},
 		{name: "a refused address", answer: fails(wordError("refused_address")), wantError: "fetch: refused_address", lasts: 5 * time.Minute},
@@ -156,7 +165,7 @@ func TestGetRemembers(t *testing.T) {
 				s := newSource(t, evidence.Options{Fetcher: n, Cache: &c})
 				start := time.Now()
 				got := s.Get(t.Context(), issuer(aURL))
-				if string(joined(got.Certificates)) != tt.certs || !strings.Contains(got.Error, tt.wantError) || (got.Error == "") != (tt.wantError == "") {
+				if string(joined(got.Certificates)) != tt.certs || !strings.Contains(got.Error, tt.wantError) || strings.Contains(got.Error, aURL) || (got.Error == "") != (tt.wantError == "") {
 					t.Fatalf("Get = %q, error %q, want %q, %q", got.Certificates, got.Error, tt.certs, tt.wantError)
 				}
 				if !got.FetchedAt.Equal(start) || got.Expires.Sub(start) != tt.lasts || got.Need != issuer(aURL) {
