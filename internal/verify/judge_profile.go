@@ -39,7 +39,7 @@ func (x *exam) judgeProfile() {
 	if x.leaf.info.Precert {
 		x.find(inventory.CodePrecertificateServed, "a precertificate is served instead of the certificate; no client accepts it")
 	}
-	if !x.public {
+	if !x.public || x.leaf.flaw != "" { // what is broken is found as such
 		return
 	}
 	x.judgeValidity()
