@@ -60,6 +60,8 @@ type Problem struct {
 // Error is "path:line: text".
 func (p *Problem) Error() string {
 	switch {
+	case p.Path == "" && p.Line == 0:
+		return p.Err.Error()
 	case p.Line == 0:
 		return fmt.Sprintf("%s: %v", p.Path, p.Err)
 	case p.Path == "":
@@ -81,7 +83,7 @@ func Read(path string, opt Options) (Contents, error) {
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.IsDir() {
-		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("is a directory, not a file")}
+		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("a directory, not a file")}
 	}
 	return ReadFrom(f, path, opt)
 }
@@ -163,7 +165,7 @@ func (p *parser) file(data []byte) {
 	data = decodeUTF16(data)
 	switch {
 	case len(bytes.TrimSpace(data)) == 0:
-		p.problem(0, "is empty")
+		p.problem(0, "empty")
 	case p.der(data):
 	case bytes.Contains(data, []byte(pemBegin)):
 		p.pem(data)
@@ -171,7 +173,7 @@ func (p *parser) file(data []byte) {
 		// Some servers and people drop the armour and keep the base64.
 		raw, err := decodeBase64(data)
 		if err != nil || !p.der(raw) {
-			p.problem(0, "is neither PEM, DER, PKCS #7 nor PKCS #12")
+			p.problem(0, "neither PEM, DER, PKCS #7 nor PKCS #12")
 		}
 	}
 }

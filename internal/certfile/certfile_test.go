@@ -236,18 +236,18 @@ func TestReadFromNothing(t *testing.T) {
 		want  string
 		sound bool // nothing is wrong with it but that there is no certificate
 	}{
-		{name: "empty", data: "", want: "is empty"},
-		{name: "white space", data: " \n", want: "is empty"},
-		{name: "HTML", data: "<html>not found</html>", want: "is neither PEM, DER"},
-		{name: "random bytes", data: "0\x82\xff\xffabc", want: "is neither PEM, DER"},
+		{name: "empty", data: "", want: "empty"},
+		{name: "white space", data: " \n", want: "empty"},
+		{name: "HTML", data: "<html>not found</html>", want: "neither PEM, DER"},
+		{name: "random bytes", data: "0\x82\xff\xffabc", want: "neither PEM, DER"},
 		{name: "a private key in PEM", data: keyPEM(t, key), want: "no certificate in it, only a private key", sound: true},
 		{name: "a private key in DER", data: string(pkcs8), want: "only a private key", sound: true},
 		{name: "a request", data: string(csr), want: "only a certificate request", sound: true},
 		{name: "a revocation list", data: string(crl), want: "only a revocation list", sound: true},
 		{name: "PKCS #7 without certificates", data: string(degenerate(t)), want: "PKCS #7 without certificates", sound: true},
-		{name: "PKCS #7 that is cut off", data: string(degenerate(t, a)[:300]), want: "is neither PEM, DER"},
+		{name: "PKCS #7 that is cut off", data: string(degenerate(t, a)[:300]), want: "neither PEM, DER"},
 		{name: "every block broken", data: "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", want: "x:1: CERTIFICATE block: illegal base64"},
-		{name: "nested deeper than anything real", data: strings.Repeat("\x30\x80", 1<<20), want: "is neither PEM, DER"},
+		{name: "nested deeper than anything real", data: strings.Repeat("\x30\x80", 1<<20), want: "neither PEM, DER"},
 		{
 			name: "PKCS #7 with more entries than anything real", data: string(indefinite(t, bytes.Repeat([]byte{0x30, 0}, 1<<16+1))),
 			want: "its list of certificates is malformed or too long",
@@ -314,7 +314,7 @@ func TestPKCS12(t *testing.T) {
 			data:    strings.ReplaceAll(encode(pkcs12.Modern.WithIterations(70_000), ""), "\x02\x03\x01\x11\x70", "\x02\x03\x7f\xff\xff"),
 			wantErr: "rounds of key derivation",
 		},
-		{name: "cut off", data: encode(pkcs12.Modern, "")[:400], wantErr: "is neither PEM, DER"},
+		{name: "cut off", data: encode(pkcs12.Modern, "")[:400], wantErr: "neither PEM, DER"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -373,6 +373,22 @@ func TestReadAll(t *testing.T) {
 	})
 }
 
+// The text stands behind the name of a URL, so there is no path in it.
+func TestDecodeErrors(t *testing.T) {
+	t.Parallel()
+	_, key := newCertificate(t, "a.example")
+	for body, want := range map[string]string{
+		"":                                "empty",
+		"<html>":                          "neither PEM, DER, PKCS #7 nor PKCS #12",
+		keyPEM(t, key):                    "no certificate in it, only a private key",
+		"\n-----BEGIN CERTIFICATE-----\n": "line 2: CERTIFICATE block without an end",
+	} {
+		if _, err := certfile.Decode([]byte(body)); err == nil || err.Error() != want {
+			t.Errorf("Decode(%q): %v, want %q", body, err, want)
+		}
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	t.Parallel()
 	broken := "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"
@@ -388,7 +404,7 @@ func TestProblemsAreBounded(t *testing.T) {
 
 func TestReadDirectory(t *testing.T) {
 	t.Parallel()
-	if _, err := certfile.Read(t.TempDir(), certfile.Options{}); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := certfile.Read(t.TempDir(), certfile.Options{}); err == nil || !strings.Contains(err.Error(), "a directory") {
 		t.Errorf("Read of a directory: %v", err)
 	}
 }

@@ -26,21 +26,21 @@ func (p *parser) pkcs7(data []byte, line int) {
 	info, _, ok := readElement(data, 0)
 	parts := info.children()
 	if !ok || info.tag != tagSequence || !hasTags(parts, tagOID, tagContext0) {
-		p.problem(line, "is not PKCS #7")
+		p.problem(line, "not PKCS #7")
 		return
 	}
 	if !bytes.Equal(parts[0].content, oidSignedData) {
-		p.problem(line, "is PKCS #7 of a type that carries no certificates")
+		p.problem(line, "PKCS #7 of a type that carries no certificates")
 		return
 	}
 	signed, _, ok := readElement(parts[1].content, 0)
 	if !ok || signed.tag != tagSequence {
-		p.problem(line, "is PKCS #7, but cut off or malformed")
+		p.problem(line, "PKCS #7, but cut off or malformed")
 		return
 	}
 	fields := signed.children()
 	if fields == nil {
-		p.problem(line, "is PKCS #7, but malformed")
+		p.problem(line, "PKCS #7, but malformed")
 		return
 	}
 	n := 0
@@ -50,7 +50,7 @@ func (p *parser) pkcs7(data []byte, line int) {
 		}
 		entries := field.children()
 		if entries == nil && len(field.content) > 0 {
-			p.problem(line, "is PKCS #7, but its list of certificates is malformed or too long")
+			p.problem(line, "PKCS #7, but its list of certificates is malformed or too long")
 			return
 		}
 		for _, c := range entries {
@@ -104,10 +104,10 @@ func (p *parser) pkcs12(data []byte) {
 		return
 	}
 	if len(p.opt.Passwords) == 0 {
-		p.problem(0, "is PKCS #12 with a password: give it with --password-file")
+		p.problem(0, "PKCS #12 with a password: give it with --password-file")
 		return
 	}
-	p.problem(0, "is PKCS #12 and none of the passwords of --password-file opens it")
+	p.problem(0, "PKCS #12 and none of the passwords of --password-file opens it")
 }
 
 // openPKCS12 reads what has a key and a chain, and what is a trust store.

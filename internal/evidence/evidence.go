@@ -221,7 +221,7 @@ func (s *Source) ask(ctx context.Context, need inventory.Need, old remembered) (
 	e.Certificates, err = s.opt.Decode(answer.Body)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("the answer is not a certificate: %w", err)
+		err = fmt.Errorf("the answer has no certificate: %w", err)
 	case len(e.Certificates) > maxCertificates:
 		err = fmt.Errorf("the answer has %d certificates, more than %d", len(e.Certificates), maxCertificates)
 	default:

@@ -152,7 +152,7 @@ func TestGetRemembers(t *testing.T) {
 		{name: "a server that forbids caching", answer: body("x", 0), certs: "x", lasts: time.Hour, persisted: true},
 		{name: "a server that says for ever", answer: body("x", 1<<60), certs: "x", lasts: 7 * 24 * time.Hour, persisted: true},
 		{name: "not found", answer: fails(fmt.Errorf("get: %w", &urlError{wordError("status 404"), errors.New("not here")})), wantError: "not here", lasts: time.Hour, persisted: true},
-		{name: "no certificate", answer: body("", -1), wantError: "the answer is not a certificate: no certificate in it", lasts: time.Hour, persisted: true},
+		{name: "no certificate", answer: body("", -1), wantError: "the answer has no certificate: no certificate in it", lasts: time.Hour, persisted: true},
 		{name: "too many certificates", answer: body(strings.Repeat("x ", 129), -1), wantError: "129 certificates, more than 128", lasts: time.Hour, persisted: true},
 		{name: "no answer", answer: fails(wordError("timeout")), wantError: "fetch: timeout", lasts: 5 * time.Minute, persisted: true},
 		{name: "a refused address", answer: fails(wordError("refused_address")), wantError: "fetch: refused_address", lasts: 5 * time.Minute},
