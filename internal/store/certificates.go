@@ -77,7 +77,7 @@ func (b *batch) storeChains(e *inventory.Endpoint, served []servedChain) error {
 		if b.w.remember(id) {
 			continue
 		}
-		if _, err := b.w.exec(`INSERT INTO chain (id, certificates) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`, id[:], pack(c.hashes)); err != nil {
+		if err := b.chains.add(b.w, id[:], pack(c.hashes)); err != nil {
 			return fmt.Errorf("chain %s: %w", id, err)
 		}
 	}
@@ -116,28 +116,20 @@ func (b *batch) storeCertificate(f inventory.Fingerprint, der []byte, c *invento
 	if !c.NotAfter.IsZero() {
 		from, to = c.NotBefore.Unix(), c.NotAfter.Unix()
 	}
-	n, err := b.w.exec(`
-		INSERT INTO certificate (sha256, spki, issuer_key, tbs, not_before, not_after, first_seen, der)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (sha256) DO UPDATE SET
-			spki = coalesce(excluded.spki, spki), issuer_key = coalesce(excluded.issuer_key, issuer_key), tbs = coalesce(excluded.tbs, tbs),
-			not_before = coalesce(excluded.not_before, not_before), not_after = coalesce(excluded.not_after, not_after)
-		WHERE (issuer_key IS NULL AND excluded.issuer_key IS NOT NULL) OR (spki IS NULL AND excluded.spki IS NOT NULL)`,
-		f[:], nullable(c.SPKI), nullable(c.IssuerKey), nullable(c.TBS), from, to, at, der)
-	if err != nil {
+	if err := b.certificates.add(b.w, f[:], nullable(c.SPKI), nullable(c.IssuerKey), nullable(c.TBS), from, to, at, der); err != nil {
 		return err
 	}
 	if !c.SPKI.IsZero() && !c.IssuerKey.IsZero() {
 		b.w.remember(f)
 	}
-	if n == 0 || !leaf {
+	if !leaf {
 		return nil
 	}
 	for _, name := range c.Names {
 		if name == "" || len(name) > maxName {
 			continue // nobody can ask for it
 		}
-		if _, err := b.w.exec(`INSERT INTO name (reversed, certificate) VALUES (?, ?) ON CONFLICT DO NOTHING`, reversed(name), f[:]); err != nil {
+		if err := b.names.add(b.w, reversed(name), f[:]); err != nil {
 			return fmt.Errorf("name %q: %w", name, err)
 		}
 	}

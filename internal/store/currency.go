@@ -59,6 +59,9 @@ func (b *batch) currency(t *knownTarget, r *inventory.Result, at int64) (map[str
 			if k.view.Location != a.location || k.retired != 0 {
 				continue
 			}
+			if k.id == 0 { // inserted a moment ago, at an address that is in the answer
+				continue
+			}
 			var err error
 			switch listed := slices.Contains(a.addresses, k.view.Address); {
 			case k.view.Address == "": // the name resolves again

@@ -69,61 +69,62 @@ func publish(tmp, path string) error {
 	return os.Rename(tmp, path) // a file system without links
 }
 
-// Pruned says what [DB.Prune] removed.
-type Pruned struct {
-	Spans, Views, Targets, Findings, Scans, Chains, Certificates int64
-}
-
 // Prune removes history that ended before a time: past states of views, views
 // that were retired and targets that were forgotten, closed findings, scans,
 // and the chains and certificates that nothing refers to any more. What is
 // current stays, however old. The file does not shrink; its pages are reused.
-func (d *DB) Prune(ctx context.Context, before time.Time) (Pruned, error) {
-	var p Pruned
-	err := d.write(ctx, "prune", func(w *writer) error {
+func (d *DB) Prune(ctx context.Context, before time.Time) error {
+	return d.write(ctx, "prune", func(w *writer) error {
 		t := millis(before)
-		for _, step := range []struct {
-			n     *int64
-			query string
-			args  []any
-		}{
-			{&p.Spans, `DELETE FROM span WHERE until < ?`, []any{t}},
-			{&p.Views, `DELETE FROM view WHERE retired < ?`, []any{t}},
-			{&p.Targets, `DELETE FROM target WHERE forgotten < ?1 AND NOT EXISTS (SELECT 1 FROM view WHERE target = key)`, []any{t}},
-			{&p.Findings, `DELETE FROM finding WHERE closed < ?`, []any{t}},
-			{&p.Scans, `DELETE FROM scan WHERE ended < ? AND NOT partial OR started < ?1 AND partial`, []any{t}},
-			{new(int64), `DELETE FROM evidence WHERE expires < ?`, []any{t}},
-			{&p.Chains, `
-				DELETE FROM chain WHERE id NOT IN (
-					WITH RECURSIVE
-					pools (pool) AS (
-						SELECT pool FROM view WHERE pool IS NOT NULL
-						UNION SELECT pool FROM span WHERE pool IS NOT NULL
-						UNION SELECT substr(pool, 33) FROM pools WHERE length(pool) > 32)
-					SELECT chain FROM view WHERE chain IS NOT NULL
-					UNION SELECT last_chain FROM view WHERE last_chain IS NOT NULL
-					UNION SELECT previous_chain FROM view WHERE previous_chain IS NOT NULL
-					UNION SELECT chain FROM span WHERE chain IS NOT NULL
-					UNION SELECT substr(pool, 1, 32) FROM pools)`, nil},
-			{&p.Certificates, `
-				DELETE FROM certificate WHERE sha256 NOT IN (
-					WITH RECURSIVE rest (certificates) AS (
-						SELECT certificates FROM chain
-						UNION SELECT substr(certificates, 33) FROM rest WHERE length(certificates) > 32)
-					SELECT substr(certificates, 1, 32) FROM rest)`, nil},
+		for _, query := range []string{
+			`DELETE FROM span WHERE until < ?`,
+			`DELETE FROM view WHERE retired < ?`,
+			`DELETE FROM target WHERE forgotten < ? AND NOT EXISTS (SELECT 1 FROM view WHERE target = key)`,
+			`DELETE FROM finding WHERE closed < ?`,
+			`DELETE FROM scan WHERE coalesce(ended, started) < ?`,
+			`DELETE FROM evidence WHERE expires < ?`,
 		} {
-			n, err := w.exec(step.query, step.args...)
-			if err != nil {
+			if _, err := w.exec(query, t); err != nil {
 				return err
 			}
-			*step.n = n
+		}
+		for _, query := range []string{pruneSpans, pruneProgress, pruneChains, pruneCertificates, pruneNames} {
+			if _, err := w.exec(query); err != nil {
+				return err
+			}
 		}
 		clear(w.stored)
 		d.cache.clear()
 		return nil
 	})
-	return p, err
 }
+
+const (
+	pruneSpans = `
+	DELETE FROM span WHERE NOT EXISTS (SELECT 1 FROM view AS v
+		WHERE (v.target, v.address, v.location, v.offer) = (span.target, span.address, span.location, span.offer))`
+	pruneProgress = `DELETE FROM progress WHERE scan NOT IN (SELECT id FROM scan)`
+	pruneNames    = `DELETE FROM name WHERE certificate NOT IN (SELECT sha256 FROM certificate)`
+)
+
+const pruneChains = `
+	DELETE FROM chain WHERE id NOT IN (
+		WITH RECURSIVE pools (pool) AS (
+			SELECT pool FROM view WHERE pool IS NOT NULL
+			UNION SELECT pool FROM span WHERE pool IS NOT NULL
+			UNION SELECT substr(pool, 33) FROM pools WHERE length(pool) > 32)
+		SELECT chain FROM view WHERE chain IS NOT NULL
+		UNION SELECT last_chain FROM view WHERE last_chain IS NOT NULL
+		UNION SELECT previous_chain FROM view WHERE previous_chain IS NOT NULL
+		UNION SELECT chain FROM span WHERE chain IS NOT NULL
+		UNION SELECT substr(pool, 1, 32) FROM pools)`
+
+const pruneCertificates = `
+	DELETE FROM certificate WHERE sha256 NOT IN (
+		WITH RECURSIVE rest (certificates) AS (
+			SELECT certificates FROM chain
+			UNION SELECT substr(certificates, 33) FROM rest WHERE length(certificates) > 32)
+		SELECT substr(certificates, 1, 32) FROM rest)`
 
 // maxProblems bounds the answer of Check.
 const maxProblems = 100

@@ -33,7 +33,7 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 		if err != nil {
 			return err
 		}
-		b := batch{w: w, now: millis(d.now())}
+		b := newBatch(w, millis(d.now()))
 		if b.open, err = w.openFindings(keys); err != nil {
 			return fmt.Errorf("open findings: %w", err)
 		}
@@ -44,6 +44,9 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 			}
 			id := doneID(key)
 			done = append(done, id[:]...)
+		}
+		if err := b.flush(); err != nil {
+			return err
 		}
 		for _, key := range keys {
 			delete(d.cache, key) // a target is examined once in a scan
@@ -61,6 +64,70 @@ type batch struct {
 	w    *writer
 	now  int64
 	open map[string]map[inventory.FindingKey]*openFinding // by target
+
+	// Rows that wait to be inserted.
+	certificates, names, chains, targets bulk
+	views                                bulk
+	newViews                             []*knownView // of which the ids are not known yet
+}
+
+func newBatch(w *writer, now int64) *batch {
+	return &batch{
+		w: w, now: now,
+		certificates: bulk{
+			into:    `INSERT INTO certificate (sha256, spki, issuer_key, tbs, not_before, not_after, first_seen, der)`,
+			columns: 8,
+			after: `ON CONFLICT (sha256) DO UPDATE SET
+				spki = coalesce(excluded.spki, spki), issuer_key = coalesce(excluded.issuer_key, issuer_key), tbs = coalesce(excluded.tbs, tbs),
+				not_before = coalesce(excluded.not_before, not_before), not_after = coalesce(excluded.not_after, not_after)
+				WHERE (issuer_key IS NULL AND excluded.issuer_key IS NOT NULL) OR (spki IS NULL AND excluded.spki IS NOT NULL)`,
+		},
+		names:  bulk{into: `INSERT INTO name (reversed, certificate)`, columns: 2, after: `ON CONFLICT DO NOTHING`},
+		chains: bulk{into: `INSERT INTO chain (id, certificates)`, columns: 2, after: `ON CONFLICT (id) DO NOTHING`},
+		targets: bulk{
+			into:    `INSERT INTO target (key, host, port, protocol, address, labels, sources, meta, first_seen)`,
+			columns: 9,
+			after: `ON CONFLICT (key) DO UPDATE SET
+				labels = excluded.labels, sources = excluded.sources, meta = excluded.meta, forgotten = NULL`,
+		},
+		views: bulk{
+			into: `INSERT INTO view (target, address, location, offer,
+				state, reach, version, suite, key_exchange, alpn, client_certificate, chain, pool,
+				seq, first_seen, last_seen, count,
+				schema, slot, attempt, detail, method, flags, timings, resolution, staple, rare)`,
+			columns: 27,
+		},
+	}
+}
+
+// flush inserts the rows that wait.
+func (b *batch) flush() error {
+	for _, rows := range []*bulk{&b.certificates, &b.names, &b.chains, &b.targets} {
+		if err := rows.flush(b.w); err != nil {
+			return err
+		}
+	}
+	return b.flushViews()
+}
+
+// flushViews inserts the views that wait and learns their ids, which follow
+// one another.
+func (b *batch) flushViews() error {
+	if len(b.newViews) == 0 {
+		return nil
+	}
+	if err := b.views.flush(b.w); err != nil {
+		return err
+	}
+	var last int64
+	if err := b.w.one(`SELECT last_insert_rowid()`, nil, &last); err != nil {
+		return err
+	}
+	for i, k := range b.newViews {
+		k.id = last - int64(len(b.newViews)-1-i)
+	}
+	b.newViews = b.newViews[:0]
+	return nil
 }
 
 func (b *batch) record(t *knownTarget, r *inventory.Result) error {
@@ -116,6 +183,9 @@ func (b *batch) target(t *knownTarget, target inventory.Target, at int64) error 
 	}
 	labels, sources := target.Labels, slices.Clone(target.Sources)
 	if t.stored {
+		if err := b.targets.flush(b.w); err != nil {
+			return err
+		}
 		var oldLabels, oldSources string
 		err := b.w.one(`SELECT labels, sources FROM target WHERE key = ?`, []any{t.key}, &oldLabels, &oldSources)
 		if err != nil {
@@ -150,11 +220,7 @@ func (b *batch) target(t *knownTarget, target inventory.Target, at int64) error 
 	if err != nil {
 		return err
 	}
-	_, err = b.w.exec(`
-		INSERT INTO target (key, host, port, protocol, address, labels, sources, meta, first_seen)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET labels = excluded.labels, sources = excluded.sources, meta = excluded.meta, forgotten = NULL`,
-		t.key, target.Host, int64(target.Port), string(target.Protocol), target.Address, labelText, sourceText, meta[:], at)
+	err = b.targets.add(b.w, t.key, target.Host, int64(target.Port), string(target.Protocol), target.Address, labelText, sourceText, meta[:], at)
 	t.stored, t.meta = true, meta
 	return err
 }
@@ -167,9 +233,17 @@ func (b *batch) view(t *knownTarget, e *inventory.Endpoint) (fresh bool, err err
 	if k == nil {
 		return true, b.newView(t, e, s, served)
 	}
+	if k.id == 0 { // inserted a moment ago
+		if err := b.flushViews(); err != nil {
+			return false, err
+		}
+	}
 	at := millis(o.Time)
 	if at < k.lastSeen && k.lastSeen <= b.now {
 		return false, nil // delivered late. (A time to come was a wrong clock, and ends here.)
+	}
+	if at == k.lastSeen && s.id == k.state && k.retired == 0 {
+		return true, nil // delivered twice
 	}
 	at = max(at, k.firstSeen)
 	if s.id == k.state {
@@ -189,23 +263,19 @@ func (b *batch) newView(t *knownTarget, e *inventory.Endpoint, s state, served [
 	}
 	at := millis(o.Time)
 	tls := tlsColumns(s.tls)
-	id, err := b.w.insert(`
-		INSERT INTO view (target, address, location, offer,
-			state, reach, version, suite, key_exchange, alpn, client_certificate, chain, pool,
-			seq, first_seen, last_seen, count,
-			schema, slot, attempt, detail, method, flags, timings, resolution, staple, rare)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		t.key, o.Address, o.Location, string(o.Offer),
+	if err := b.views.add(b.w, t.key, o.Address, o.Location, string(o.Offer),
 		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
-		at, at,
-		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare)
-	if err != nil {
+		int64(1), at, at, int64(1),
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare); err != nil {
 		return err
 	}
-	t.views = append(t.views, &knownView{
-		id: id, view: o.View(), state: s.id, reach: s.reach, chain: s.chain, pool: len(s.pool) > 0,
-		firstSeen: at, lastSeen: at, count: 1,
-	})
+	k := &knownView{
+		view: o.View(), state: s.id, reach: s.reach, chain: s.chain, pool: len(s.pool) > 0, firstSeen: at, lastSeen: at, count: 1,
+	}
+	t.views = append(t.views, k)
+	if b.newViews = append(b.newViews, k); len(b.newViews) == bulkRows {
+		return b.flushViews()
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@ CREATE TABLE scan (
 -- What a scan that is not complete has finished: one row for each batch, 16
 -- bytes of SHA-256 for each target. It goes when the scan completes.
 CREATE TABLE progress (
-	scan    TEXT NOT NULL REFERENCES scan (id) ON DELETE CASCADE,
+	scan    TEXT NOT NULL REFERENCES scan (id),
 	targets BLOB NOT NULL CHECK (length(targets) % 16 = 0)
 ) STRICT;
 CREATE INDEX progress_scan ON progress (scan);
@@ -41,7 +41,7 @@ CREATE TABLE certificate (
 -- as they are.
 CREATE TABLE name (
 	reversed    TEXT NOT NULL,
-	certificate BLOB NOT NULL REFERENCES certificate (sha256) ON DELETE CASCADE,
+	certificate BLOB NOT NULL REFERENCES certificate (sha256),
 	PRIMARY KEY (reversed, certificate)
 ) STRICT, WITHOUT ROWID;
 
@@ -69,7 +69,7 @@ CREATE TABLE target (
 -- only this row, and adds none.
 CREATE TABLE view (
 	id       INTEGER PRIMARY KEY,
-	target   TEXT NOT NULL REFERENCES target (key) ON DELETE CASCADE,
+	target   TEXT NOT NULL REFERENCES target (key),
 	address  TEXT NOT NULL, -- '': the name could not be resolved
 	location TEXT NOT NULL,
 	offer    TEXT NOT NULL,
@@ -141,7 +141,7 @@ CREATE TABLE span (
 	count      INTEGER NOT NULL,
 
 	PRIMARY KEY (target, address, location, offer, seq),
-	FOREIGN KEY (target, address, location, offer) REFERENCES view (target, address, location, offer) ON DELETE CASCADE
+	FOREIGN KEY (target, address, location, offer) REFERENCES view (target, address, location, offer)
 ) STRICT, WITHOUT ROWID;
 
 -- Findings from when they opened to when they closed.

@@ -1,0 +1,33 @@
+package store_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"example.com/certscan/internal/store"
+	"example.com/certscan/internal/storetest"
+)
+
+func open(t *testing.T) *store.DB {
+	t.Helper()
+	return reopen(t, filepath.Join(t.TempDir(), "certscan.db"))
+}
+
+func reopen(t *testing.T, path string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), path, store.Options{Now: storetest.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return db
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t) })
+}

@@ -1,0 +1,342 @@
+package storetest
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"example.com/certscan/internal/inventory"
+)
+
+const address = "192.0.2.7"
+
+func roundTrip(f *fixture) {
+	t := Target("shop.example")
+	e := Seen(t, address, hour(0), Chain("a"))
+	o := &e.Observation
+	yes := true
+	o.Attempt = 2
+	o.Reach.Detail = "certificate_required"
+	o.Resolution = &inventory.Resolution{
+		Name: "shop.example", Status: inventory.ReachOK, CNAMEs: []string{"lb.example"}, TTL: 60, Server: "192.0.2.53:53",
+		Addresses: []netip.Addr{netip.MustParseAddr(address), netip.MustParseAddr("2001:db8::7")},
+	}
+	o.TLS.ALPN, o.TLS.ClientCertificateRequired, o.TLS.Stapled = "h2", true, true
+	o.TLS.PostQuantum, o.TLS.Accepts = &yes, []string{"TLS 1.2"}
+	o.Staple, o.SCTs, o.Injected = []byte("staple"), [][]byte{{1}, {2, 3}}, []byte("a001 OK\r\n")
+	o.Timings = inventory.Timings{Resolve: 1 * time.Millisecond, Connect: 2 * time.Millisecond, STARTTLS: 3 * time.Millisecond, Handshake: 4 * time.Microsecond}
+	f.record(t, e)
+
+	got := f.target(t)
+	if len(got.Views) != 1 {
+		f.Fatalf("%d views, want 1", len(got.Views))
+	}
+	if diff := cmp.Diff(*o, got.Views[0].Facts.Observation, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		f.Errorf("observation (-recorded +stored):\n%s", diff)
+	}
+	if diff := cmp.Diff(t, got.Target); diff != "" {
+		f.Errorf("target (-recorded +stored):\n%s", diff)
+	}
+	if got := f.one(t); got.Chain != inventory.ChainID(o.Chain) || got.LastChain != got.Chain || !got.LastSeen.Equal(hour(0)) {
+		f.Errorf("Known = %+v, want the chain served, at %v", got, hour(0))
+	}
+	chain, err := f.Chain(f.Context(), inventory.ChainID(o.Chain))
+	if err != nil || !cmp.Equal(chain, o.Chain) {
+		f.Errorf("Chain = %d certificates, %v, want as served", len(chain), err)
+	}
+	if _, err := f.Chain(f.Context(), inventory.FingerprintOf(nil)); err == nil {
+		f.Error("Chain of an unknown id: no error")
+	}
+}
+
+func unchanged(f *fixture) {
+	t := Target("shop.example")
+	for n := range 5 {
+		if n%2 == 0 {
+			if err := f.Prefetch(f.Context(), []string{t.Key(), "unknown.example:443"}); err != nil {
+				f.Fatal(err)
+			}
+		}
+		e := Seen(t, address, hour(n), Chain("a"))
+		e.Observation.Staple, e.Observation.Reach.Detail = Bytes(hour(n).String(), 40), hour(n).String()
+		f.record(t, e)
+	}
+	spans := f.spans(t)
+	if len(spans) != 1 || spans[0].Count != 5 || !spans[0].FirstSeen.Equal(hour(0)) || !spans[0].LastSeen.Equal(hour(4)) {
+		f.Errorf("spans = %+v, want one from 0 to 4 with a count of 5", spans)
+	}
+	v := f.target(t).Views[0]
+	if o := v.Facts.Observation; !bytes.Equal(o.Staple, Bytes(hour(4).String(), 40)) || o.Reach.Detail != hour(4).String() || v.Count != 5 {
+		f.Errorf("view = %+v, want what the latest examination saw", v)
+	}
+}
+
+func changed(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	f.record(t, Seen(t, address, hour(1), Chain("b")))
+	other := Seen(t, address, hour(2), Chain("b"))
+	other.Observation.TLS.Version = "TLS 1.2"
+	f.record(t, other)
+	spans := f.spans(t)
+	if len(spans) != 3 {
+		f.Fatalf("%d spans, want 3: %+v", len(spans), spans)
+	}
+	for i, want := range []string{"a", "b", "b"} {
+		if spans[i].Chain[0] != inventory.FingerprintOf(Chain(want)[0]) || !spans[i].FirstSeen.Equal(hour(i)) {
+			f.Errorf("span %d: chain %v from %v, want %q from %v", i, spans[i].Chain[0], spans[i].FirstSeen, want, hour(i))
+		}
+	}
+	if spans[2].TLS.Version != "TLS 1.2" || spans[1].TLS.Version != "TLS 1.3" {
+		f.Errorf("versions = %q, %q", spans[1].TLS.Version, spans[2].TLS.Version)
+	}
+	v := f.target(t).Views[0]
+	if !cmp.Equal(v.Facts.PreviousChain, Chain("a")) {
+		f.Error("previous chain is not the one before")
+	}
+	if got := f.one(t); got.PreviousChain != inventory.ChainID(Chain("a")) {
+		f.Errorf("known previous chain = %v", got.PreviousChain)
+	}
+}
+
+func intermediates(f *fixture) {
+	t := Target("shop.example")
+	whole := Chain("a")
+	f.record(t, Seen(t, address, hour(0), whole))
+	f.record(t, Seen(t, address, hour(1), whole[:1]))
+	if spans := f.spans(t); len(spans) != 2 || len(spans[0].Chain) != 3 || len(spans[1].Chain) != 1 {
+		f.Errorf("spans = %+v, want a whole chain and then the leaf alone", spans)
+	}
+}
+
+func unreachable(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	f.record(t, Seen(t, address, hour(1), Chain("b")))
+	f.record(t, Failed(t, address, hour(2), inventory.ReachTimeout))
+	f.record(t, Failed(t, address, hour(3), inventory.ReachRefused))
+	v := f.target(t).Views[0].Facts
+	if v.Observation.Chain != nil || !cmp.Equal(v.LastChain, Chain("b")) || !v.LastSeen.Equal(hour(1)) || !cmp.Equal(v.PreviousChain, Chain("a")) {
+		f.Errorf("facts: %d certificates, last chain at %v, want none and b at %v, a before", len(v.Observation.Chain), v.LastSeen, hour(1))
+	}
+	k := f.one(t)
+	if !k.Chain.IsZero() || k.LastChain != inventory.ChainID(Chain("b")) || !k.LastSeen.Equal(hour(1)) || k.Reach != inventory.ReachRefused {
+		f.Errorf("known = %+v", k)
+	}
+	f.record(t, Seen(t, address, hour(4), Chain("b")))
+	if k := f.one(t); k.PreviousChain != inventory.ChainID(Chain("a")) || k.Chain != k.LastChain {
+		f.Errorf("back with the same chain: %+v", k)
+	}
+}
+
+func pool(f *fixture) {
+	t := Target("shop.example")
+	both := func(at time.Time, first, second string) inventory.Endpoint {
+		e := Seen(t, address, at, Chain(first))
+		e.Observation.Alternates = [][][]byte{Chain(second)}
+		return e
+	}
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	f.record(t, both(hour(1), "b", "a"))
+	f.record(t, both(hour(2), "a", "b"))
+	spans := f.spans(t)
+	if len(spans) != 2 || spans[1].Count != 2 || len(spans[1].Pool) != 1 {
+		f.Fatalf("spans = %+v, want the set to be one state", spans)
+	}
+	v := f.target(t).Views[0].Facts
+	if !cmp.Equal(v.Observation.Chain, Chain("a")) || !cmp.Equal(v.Observation.Alternates, [][][]byte{Chain("b")}) {
+		f.Error("want the chain that was there first, and the other as alternate")
+	}
+	if v.PreviousChain != nil {
+		f.Error("a chain that still answers is not the previous one")
+	}
+	if !f.one(t).Flaps {
+		f.Error("a pool is worth several handshakes")
+	}
+}
+
+func flapping(f *fixture) {
+	t := Target("shop.example")
+	for n, name := range []string{"a", "a", "a", "b", "a"} {
+		f.record(t, Seen(t, address, hour(n), Chain(name)))
+	}
+	if !f.one(t).Flaps {
+		f.Error("a state that is back after one examination flaps")
+	}
+	for n := 5; n < 8; n++ {
+		f.record(t, Seen(t, address, hour(n), Chain("a")))
+	}
+	if f.one(t).Flaps {
+		f.Error("three examinations later it does not")
+	}
+	for n, name := range []string{"b", "b", "b", "b", "a"} {
+		f.record(t, Seen(t, address, hour(8+n), Chain(name)))
+	}
+	if f.one(t).Flaps {
+		f.Error("a state that is back after a long time does not flap")
+	}
+}
+
+func retirement(f *fixture) {
+	t := Target("shop.example")
+	a, b := "192.0.2.7", "2001:db8::7"
+	f.record(t, Resolved([]string{a, b}, Seen(t, a, hour(0), Chain("a")), Seen(t, b, hour(0), Chain("a")))...)
+	for n := 1; n <= 2; n++ {
+		f.record(t, Resolved([]string{a}, Seen(t, a, hour(n), Chain("a")))...)
+	}
+	if got := len(f.known(t)); got != 2 {
+		f.Errorf("%d current views after two resolutions without it, want 2", got)
+	}
+	f.record(t, Resolved([]string{a, b}, Seen(t, a, hour(3), Chain("a")))...) // listed, though not examined
+	for n := 4; n <= 5; n++ {
+		f.record(t, Resolved([]string{a}, Seen(t, a, hour(n), Chain("a")))...)
+	}
+	if got := len(f.known(t)); got != 2 {
+		f.Errorf("%d current views, want 2: it was listed in between", got)
+	}
+	f.record(t, Resolved([]string{a}, Seen(t, a, hour(6), Chain("a")))...)
+	if got := f.one(t); got.View.Address != a {
+		f.Errorf("current view is %v", got.View)
+	}
+	if got := len(f.target(t).Views); got != 1 {
+		f.Errorf("Target has %d views, want the current one", got)
+	}
+	f.record(t, Resolved([]string{b}, Seen(t, b, hour(7), Chain("a")))...)
+	if got := len(f.known(t)); got != 2 {
+		f.Errorf("%d current views, want the one that came back too", got)
+	}
+}
+
+func failedResolution(f *fixture) {
+	t := Target("shop.example")
+	failed := func(at time.Time) inventory.Endpoint {
+		e := Failed(t, "", at, inventory.ReachDNSServFail)
+		e.Observation.Resolution = &inventory.Resolution{Name: t.Host, Status: inventory.ReachDNSServFail}
+		e.Judgement.Findings = []inventory.Finding{finding(inventory.CodeDNSFailure, e.Observation.View())}
+		return e
+	}
+	f.record(t, Resolved([]string{address}, Seen(t, address, hour(0), Chain("a")))...)
+	for n := 1; n <= 4; n++ {
+		f.record(t, failed(hour(n)))
+	}
+	if got := f.known(t); len(got) != 2 || got[0].View.Address != "" || got[0].Reach != inventory.ReachDNSServFail {
+		f.Errorf("known = %+v, want the failure and the last address", got)
+	}
+	f.record(t, Resolved([]string{address}, Seen(t, address, hour(5), Chain("a")))...)
+	if got := f.one(t); got.View.Address != address {
+		f.Errorf("known = %+v, want the address alone", got)
+	}
+	if open := all(f, f.OpenFindings(f.Context())); len(open) != 0 {
+		f.Errorf("open findings = %+v, want none", open)
+	}
+}
+
+func pinned(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, "192.0.2.1", hour(0), Chain("a")))
+	for n := 1; n <= 2; n++ {
+		f.record(t, Seen(t, "192.0.2.2", hour(n), Chain("a")))
+	}
+	if got := len(f.known(t)); got != 2 {
+		f.Errorf("%d current views after two examinations elsewhere, want 2", got)
+	}
+	f.record(t, Seen(t, "192.0.2.2", hour(3), Chain("a")))
+	if got := f.one(t); got.View.Address != "192.0.2.2" {
+		f.Errorf("current view is %v", got.View)
+	}
+}
+
+func late(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, address, hour(5), Chain("b")))
+	f.record(t, Seen(t, address, hour(3), Chain("a")))
+	if spans := f.spans(t); len(spans) != 1 || spans[0].Count != 1 || spans[0].Chain[0] != inventory.FingerprintOf(Chain("b")[0]) {
+		f.Errorf("spans = %+v, want only the later", spans)
+	}
+	ahead := Now().Add(24 * time.Hour) // a clock that was wrong once
+	f.record(t, Seen(t, address, ahead, Chain("b")))
+	f.record(t, Seen(t, address, hour(6), Chain("c")))
+	if got := f.one(t); got.Chain != inventory.ChainID(Chain("c")) {
+		f.Error("a time to come keeps out what is seen now")
+	}
+}
+
+func twice(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	if spans := f.spans(t); len(spans) != 1 || spans[0].Count != 1 {
+		f.Errorf("spans = %+v, want a count of 1", spans)
+	}
+}
+
+func offers(f *fixture) {
+	t := Target("shop.example")
+	plain := Seen(t, address, hour(0), Chain("a"))
+	bare := Seen(t, address, hour(0), Chain("b"))
+	bare.Observation.Offer = inventory.OfferNoSNI
+	f.record(t, plain, bare)
+	st := f.target(t)
+	if len(st.Views) != 2 {
+		f.Fatalf("%d views, want 2", len(st.Views))
+	}
+	for _, v := range st.Views {
+		want := Chain("a")
+		if v.Facts.Observation.Offer == inventory.OfferDefault {
+			want = nil
+		}
+		if !cmp.Equal(v.Facts.DefaultChain, want) {
+			f.Errorf("offer %s: default chain has %d certificates, want %d", v.Facts.Observation.Offer, len(v.Facts.DefaultChain), len(want))
+		}
+	}
+}
+
+func metadata(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	bare := t
+	bare.Labels, bare.Sources = nil, []string{"argument"}
+	f.record(bare, Seen(t, address, hour(1), Chain("a")))
+	got := f.target(t).Target
+	if !cmp.Equal(got.Labels, t.Labels) || !cmp.Equal(got.Sources, []string{"argument", "file:domains.txt"}) {
+		f.Errorf("after a bare scan: labels %v, sources %v", got.Labels, got.Sources)
+	}
+	t.Labels = map[string]string{"owner": "mail"}
+	f.record(t, Seen(t, address, hour(2), Chain("a")))
+	if got := f.target(t).Target; !cmp.Equal(got.Labels, t.Labels) {
+		f.Errorf("labels = %v, want the new ones only", got.Labels)
+	}
+	if st := f.target(t); !st.FirstSeen.Equal(hour(0)) {
+		f.Errorf("first seen %v, want %v", st.FirstSeen, hour(0))
+	}
+}
+
+func hostile(f *fixture) {
+	t := Target("shop.example")
+	t.Labels = map[string]string{"owner": "'); DROP TABLE view; --\x00\x1b[2J"}
+	e := Seen(t, address, hour(0), Chain("a"))
+	e.Observation.Reach.Detail = "\x1b]0;owned\x07" + strings.Repeat("é", 5000)
+	e.Judgement.Certificate.Names = []string{"", strings.Repeat("x", 5000), "*.Shop.Example", "shop.example.", "2001:db8::7", "\xff\xfe", "a..b"}
+	e.Judgement.Findings = []inventory.Finding{finding(inventory.CodeNoSAN, e.Observation.View())}
+	e.Judgement.Findings[0].Message = strings.Repeat("☠", 5000)
+	f.record(t, e)
+	st := f.target(t)
+	if !cmp.Equal(st.Target.Labels, t.Labels) {
+		f.Errorf("labels = %q", st.Target.Labels)
+	}
+	if d := st.Views[0].Facts.Observation.Reach.Detail; len(d) > 1024 || !strings.HasPrefix(e.Observation.Reach.Detail, d) || !strings.HasSuffix(d, "é") {
+		f.Errorf("detail has %d bytes, want the beginning, at most 1024", len(d))
+	}
+	if open := all(f, f.OpenFindings(f.Context())); len(open) != 1 || len(open[0].Finding.Message) > 1024 {
+		f.Errorf("message is not bounded")
+	}
+	for _, name := range []string{"www.shop.example", "shop.example", "2001:db8::7"} {
+		if got, err := f.Where(f.Context(), inventory.Query{Name: name}); err != nil || len(got) != 1 {
+			f.Errorf("Where(%s) = %v, %v, want one", name, got, err)
+		}
+	}
+}
