@@ -101,7 +101,6 @@ func (c *cert) breaches(r role) []breach {
 		c.nameBreaches(add)
 	case roleIntermediate:
 		c.issuerBreaches(add)
-		c.constraintBreaches(add)
 		if len(c.ext.authorityKeyID) == 0 {
 			add("aki_missing", "it has no authority key identifier")
 		}
@@ -223,6 +222,7 @@ func (c *cert) issuerBreaches(add addBreach) {
 	if has, critical := x.has(oidPolicyConstraints); has && !critical {
 		add("policy_constraints", "its policy constraints are not critical")
 	}
+	c.constraintBreaches(add)
 }
 
 func (c *cert) constraintBreaches(add addBreach) {

@@ -362,6 +362,50 @@ func TestKeysAndProfile(t *testing.T) {
 	})
 }
 
+// TestProfileOfIssuers gives one public root or intermediate at a time a flaw
+// that path validation lets pass.
+func TestProfileOfIssuers(t *testing.T) {
+	t.Parallel()
+	strict := extension(true, []byte{0x30, 0x03, 0x01, 0x01, 0xff}, 2, 5, 29, 19)
+	constraint := func(subtree string, critical bool) change {
+		return extension(critical, []byte("\x30"+string(rune(len(subtree)+4))+"\xa0"+string(rune(len(subtree)+2))+"\x30"+string(rune(len(subtree)))+subtree), 2, 5, 29, 30)
+	}
+	for _, tt := range []struct {
+		name  string
+		flaw  change
+		rules []string
+	}{
+		{"none", func(*x509.Certificate) {}, []string{}},
+		{"no key usage", func(c *x509.Certificate) { c.KeyUsage = 0 }, []string{"profile/ca_key_usage"}},
+		{"no subject", func(c *x509.Certificate) { c.Subject = pkix.Name{} }, []string{"profile/ca_subject"}},
+		{"constraints that are not critical", constraint("\x82\x08shop.com", false), []string{"profile/name_constraints"}},
+		{"constraints with a leading dot", constraint("\x82\x09.shop.com", true), []string{"profile/name_constraints_dot"}},
+		{"policy constraints that are not critical", extension(false, []byte{0x30, 3, 0x81, 1, 0}, 2, 5, 29, 36), []string{"profile/policy_constraints"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			leaf := func(ca *issued) *issued {
+				return ca.leaf(t, func(c *x509.Certificate) {
+					c.Subject, c.DNSNames = pkix.Name{CommonName: "www.shop.com"}, []string{"www.shop.com"}
+					c.AuthorityKeyId = []byte("the key of the issuer")
+				})
+			}
+			root := newRoot(t, "Root", strict)
+			flawed := newRoot(t, "Flawed", strict, tt.flaw)
+			under := root.ca(t, "Flawed", strict, tt.flaw)
+			j := newJudge(t, storeOf("test", true, root, flawed))
+			for where, chain := range map[string][][]byte{"root": ders(leaf(flawed)), "intermediate": ders(leaf(under), under)} {
+				f := factsOf(chain)
+				f.Target.Host = "www.shop.com"
+				got, _ := j.Judge(f, nil, now)
+				if diff := cmp.Diff(tt.rules, codes(got.Findings)); diff != "" {
+					t.Errorf("%s: codes (-want +got):\n%s%v", where, diff, got.Verdict.Trust)
+				}
+			}
+		})
+	}
+}
+
 func TestReachAndTLS(t *testing.T) {
 	t.Parallel()
 	root := newRoot(t, "Root")
