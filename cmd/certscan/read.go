@@ -28,7 +28,7 @@ type history struct {
 	judge *verify.Judge
 	at    time.Time
 	past  time.Time // zero: as it stands now
-	trust []inventory.StoreInfo
+	trust []inventory.TrustStore
 	since map[inventory.FindingKey]time.Time // of findings that were open at that time; nil until needed
 }
 
@@ -61,7 +61,7 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 		h.Close()
 		return nil, err
 	}
-	h.trust = evidence.Infos(stores)
+	h.trust = stores
 	return h, nil
 }
 
@@ -87,7 +87,7 @@ func openExisting(ctx context.Context, io streams, sf storeFlags, opt store.Opti
 }
 
 func (h *history) info() inventory.ScanInfo {
-	return inventory.ScanInfo{Version: version(), Started: h.at, Ended: h.at, Stores: h.trust}
+	return inventory.ScanInfo{Version: version(), Started: h.at, Ended: h.at, Stores: evidence.Infos(h.trust)}
 }
 
 // results judges all that is stored, one target after the other.
@@ -173,15 +173,18 @@ func judgeFacts(ctx context.Context, db *store.DB, judge judge, f inventory.Fact
 
 // list writes a listing to standard output or --output.
 func list(io streams, f outputFlags, h *history, write func(writer, report.Options) error) error {
-	opt := report.Options{Lookup: h.lookup}
-	opt.Now = h.at
+	return listing(io, f, h.at, h.lookup, write)
+}
+
+// listing writes what needs no history.
+func listing(io streams, f outputFlags, at time.Time, lookup lookup, write func(writer, report.Options) error) error {
 	var a answer
-	w, shape, err := a.open(io, f)
+	w, opt, err := a.open(io, f)
 	if err != nil {
 		return err
 	}
 	defer a.discard()
-	opt.Width, opt.Color = shape.Width, shape.Color
+	opt.Now, opt.Lookup = at, lookup
 	if err := write(w, opt); err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
@@ -191,13 +194,28 @@ func list(io streams, f outputFlags, h *history, write func(writer, report.Optio
 	return nil
 }
 
-// lookup reads a certificate of the history.
+// A lookup finds a certificate by its fingerprint. Where it does not, a listing
+// shows the fingerprint alone.
+type lookup func(inventory.Fingerprint) (inventory.Certificate, bool)
+
+// lookup finds a certificate of the history, or a trust anchor.
 func (h *history) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool) {
-	der, _, err := h.Certificate(context.Background(), fp.String())
-	if err != nil {
-		return inventory.Certificate{}, false // a listing then shows the fingerprint alone
+	if der, _, err := h.Certificate(context.Background(), fp.String()); err == nil {
+		return verify.Parse(der), true
 	}
-	return verify.Parse(der), true
+	return anchor(h.trust, fp)
+}
+
+// anchor finds a trust anchor.
+func anchor(stores []inventory.TrustStore, fp inventory.Fingerprint) (inventory.Certificate, bool) {
+	for _, s := range stores {
+		for _, a := range s.Anchors {
+			if inventory.FingerprintOf(a.DER) == fp {
+				return verify.Parse(a.DER), true
+			}
+		}
+	}
+	return inventory.Certificate{}, false
 }
 
 // targetKey reads a target as a person types it into the form that the history

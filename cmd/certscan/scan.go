@@ -348,7 +348,7 @@ func (j *scanJob) wire(ctx context.Context) error {
 	if j.judge, err = newExpectingJudge(opt, f.expect, j.targets); err != nil {
 		return err
 	}
-	ev, err := newEvidence(f.allowFetch, f.fetchProxy, cache)
+	ev, err := newEvidence(j.io, f.allowFetch, f.fetchProxy, cache)
 	if err != nil {
 		return err
 	}

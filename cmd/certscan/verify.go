@@ -85,7 +85,9 @@ type fileVerdict struct {
 // verifier judges files.
 type verifier struct {
 	judge   *verify.Judge
+	trust   []inventory.TrustStore
 	source  *evidence.Source // nil: nothing is fetched
+	fetched map[inventory.Fingerprint][]byte
 	target  inventory.Target
 	options certfile.Options
 	at      time.Time
@@ -120,7 +122,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 	default:
 		verdicts = v.files(ctx, args)
 	}
-	err = list(io, f.outputFlags, &history{at: v.at}, func(w writer, opt report.Options) error {
+	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
 		return writeVerdicts(w, f.format, verdicts, opt)
 	})
 	if err != nil {
@@ -153,7 +155,7 @@ func verifyStatus(verdicts []fileVerdict, limit inventory.Severity) error {
 }
 
 func newVerifier(io streams, f verifyFlags) (*verifier, error) {
-	v := &verifier{}
+	v := &verifier{fetched: make(map[inventory.Fingerprint][]byte)}
 	var err error
 	if v.at, _, err = f.judgeFlags.time(); err != nil {
 		return nil, err
@@ -162,13 +164,13 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	stores, err := trustStores(f.roots, func(format string, args ...any) {
+	v.trust, err = trustStores(f.roots, func(format string, args ...any) {
 		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if v.judge, err = verify.New(verify.Options{Stores: stores, Tiers: tiers}); err != nil {
+	if v.judge, err = verify.New(verify.Options{Stores: v.trust, Tiers: tiers}); err != nil {
 		return nil, err
 	}
 	if f.name != "" {
@@ -182,7 +184,7 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 		}
 	}
 	if f.fetch {
-		if v.source, err = newEvidence(f.allowFetch, f.fetchProxy, nil); err != nil {
+		if v.source, err = newEvidence(io, f.allowFetch, f.fetchProxy, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -322,7 +324,19 @@ func (v *verifier) get(ctx context.Context, n inventory.Need) inventory.Evidence
 	if v.source == nil {
 		return inventory.Evidence{Need: n, Error: "not fetched: --fetch does"}
 	}
-	return v.source.Get(ctx, n)
+	e := v.source.Get(ctx, n)
+	for _, der := range e.Certificates {
+		v.fetched[inventory.FingerprintOf(der)] = der
+	}
+	return e
+}
+
+// lookup finds a certificate that was fetched, or a trust anchor.
+func (v *verifier) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool) {
+	if der, ok := v.fetched[fp]; ok {
+		return verify.Parse(der), true
+	}
+	return anchor(v.trust, fp)
 }
 
 // writeVerdicts writes what was judged.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -84,7 +85,7 @@ func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.
 
 func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {
 	fs.StringArrayVar(allow, "allow-fetch", nil, "let certificates send us to this `CIDR|HOST`, although it is private or loopback; repeatable")
-	fs.StringVar(proxy, "fetch-proxy", "", "fetch issuer certificates through the HTTP proxy at `URL`")
+	fs.StringVar(proxy, "fetch-proxy", "", "fetch issuer certificates through the HTTP proxy at `URL`; one with a password stands in $"+proxyVariable)
 }
 
 // fetcher gets URLs for evidence through the guarded client.
@@ -101,8 +102,18 @@ func (f fetcher) Fetch(ctx context.Context, url string, v evidence.Validators) (
 	}, nil
 }
 
+// proxyVariable is where a proxy with a password is given: command lines are
+// for everybody to read.
+const proxyVariable = "CERTSCAN_FETCH_PROXY"
+
 // newEvidence is the guarded way to what certificates point at.
-func newEvidence(allow []string, proxy string, cache evidence.Cache) (*evidence.Source, error) {
+func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache) (*evidence.Source, error) {
+	if u, err := url.Parse(proxy); err == nil && u.User != nil {
+		return nil, usagef("--fetch-proxy has a user name: set it as %s in the environment instead", proxyVariable)
+	}
+	if proxy == "" {
+		proxy = io.env(proxyVariable)
+	}
 	networks, hosts, err := fetch.ParseAllow(allow)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--allow-fetch: %w", err)}
