@@ -52,9 +52,20 @@ func (c *chainLoader) chain(id inventory.Fingerprint) ([][]byte, error) {
 	if err != nil || list == nil {
 		return nil, err
 	}
+	return c.with(nil, list)
+}
+
+// with returns the certificates of a list, of which the leaf may be at hand.
+func (c *chainLoader) with(leaf []byte, list []inventory.Fingerprint) ([][]byte, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
 	ders := make([][]byte, 0, len(list))
 	for i, f := range list {
-		der, err := c.certificate(f, i > 0)
+		der, err := leaf, error(nil)
+		if i > 0 || leaf == nil {
+			der, err = c.certificate(f, i > 0)
+		}
 		if err != nil {
 			return nil, err
 		}

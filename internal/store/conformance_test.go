@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/store"
 	"example.com/certscan/internal/storetest"
 )
@@ -30,4 +32,16 @@ func reopen(t *testing.T, path string) *store.DB {
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t) })
+}
+
+const batchSize = 400
+
+// recordAll records results as an engine does.
+func recordAll(tb testing.TB, db *store.DB, results []inventory.Result) {
+	tb.Helper()
+	for batch := range slices.Chunk(results, batchSize) {
+		if err := db.Record(tb.Context(), "", batch); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }

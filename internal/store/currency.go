@@ -59,17 +59,18 @@ func (b *batch) currency(t *knownTarget, r *inventory.Result, at int64) (map[str
 			if k.view.Location != a.location || k.retired != 0 {
 				continue
 			}
-			if k.id == 0 { // inserted a moment ago, at an address that is in the answer
-				continue
+			listed := slices.Contains(a.addresses, k.view.Address)
+			if listed && k.missed == 0 {
+				continue // as nearly always
 			}
-			var err error
-			switch listed := slices.Contains(a.addresses, k.view.Address); {
+			err := b.flushed(k)
+			switch {
+			case err != nil:
 			case k.view.Address == "": // the name resolves again
 				err = retire(k, reasonGone)
-			case listed && k.missed > 0:
+			case listed:
 				k.missed = 0
 				_, err = b.w.exec(`UPDATE view SET missed = 0 WHERE id = ?`, k.id)
-			case listed:
 			case k.missed+1 >= missesToRetire:
 				k.missed++
 				err = retire(k, reasonAddressGone)

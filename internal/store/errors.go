@@ -60,6 +60,8 @@ func (d *DB) explain(what string, err error) error {
 	case hint != "":
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		hint = "the disk is full: make room and run it again; what was stored before is safe"
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "scan something first, or name another file with --db"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		hint = "change its permissions, or name another file with --db"
 	}
@@ -121,14 +123,6 @@ func checkHeader(path string) error {
 // sealed reports whether path is a complete database in a place where SQLite
 // could not make the index of a write-ahead log, which even readers need.
 func sealed(path string) bool {
-	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
-		return false
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".certscan-*")
-	if err != nil {
-		return true
-	}
-	f.Close()
-	os.Remove(f.Name())
-	return false
+	_, err := os.Stat(path + "-wal")
+	return errors.Is(err, fs.ErrNotExist) && !writable(filepath.Dir(path))
 }

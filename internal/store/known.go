@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
 	"sort"
 	"strings"
@@ -12,26 +12,66 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
-// maxCached bounds the targets whose views are held between being asked for
-// with Prefetch or Known and being recorded.
-const maxCached = 1 << 14
+const (
+	// maxCached bounds the targets whose views are held between being asked for
+	// and being recorded.
+	maxCached = 1 << 14
+
+	// maxAhead bounds how many targets are read at a time.
+	maxAhead = 256
+
+	// maxAll bounds the targets of a new store that are held by their hash.
+	maxAll = 1 << 18
+)
 
 // A knownCache holds what the store knows of targets under examination. It is
-// right because nobody else writes: Record changes or drops what it holds.
-type knownCache map[string]*knownTarget
+// right because nobody else writes: Record drops what it holds of a target.
+type knownCache struct {
+	targets map[string]*knownTarget
 
-func newKnownCache() knownCache { return make(knownCache) }
+	// Targets are mostly asked for in the order in which they were first
+	// recorded, so the next ones are read with one that is missing: twice as
+	// many each time as long as that proves right.
+	ahead int
+	end   int64 // the row of the target that was read last
 
-func (c knownCache) clear() { clear(c) }
+	// all is every target in the store, nil if that is not known: in a store
+	// that was empty when it was opened, nothing has to be looked for.
+	all map[stateID]struct{}
+}
 
-func (c knownCache) put(t *knownTarget) {
-	for key := range c {
-		if len(c) < maxCached {
+func (c *knownCache) clear() { clear(c.targets) }
+
+func (c *knownCache) put(t *knownTarget) {
+	if c.targets == nil {
+		c.targets = make(map[string]*knownTarget)
+	}
+	for key := range c.targets {
+		if len(c.targets) < maxCached {
 			break
 		}
-		delete(c, key) // any: it is read again when it is needed
+		delete(c.targets, key) // any: it is read again when it is needed
 	}
-	c[t.key] = t
+	c.targets[t.key] = t
+}
+
+// recorded notes that a target is in the store now.
+func (c *knownCache) recorded(id stateID) {
+	if c.all == nil {
+		return
+	}
+	if c.all[id] = struct{}{}; len(c.all) > maxAll {
+		c.all = nil
+	}
+}
+
+// unheardOf reports whether a target is known not to be in the store.
+func (c *knownCache) unheardOf(target string) bool {
+	if c.all == nil {
+		return false
+	}
+	_, ok := c.all[doneID(target)]
+	return !ok
 }
 
 // A knownTarget is what Record has to know of a target.
@@ -81,25 +121,23 @@ func (k *knownView) known() inventory.KnownView {
 	return v
 }
 
-const knownQuery = `
-	SELECT t.key, t.meta, v.id, v.address, v.location, v.offer, v.state, v.reach, v.chain, v.last_chain, v.previous_chain,
-		v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired
-	FROM json_each(?) AS j
-	CROSS JOIN target AS t ON t.key = j.value
-	LEFT JOIN view AS v ON v.target = t.key`
+const knownColumns = `t.key, t.meta, v.id, v.address, v.location, v.offer, v.state, v.reach, v.chain, v.last_chain, v.previous_chain,
+	v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired`
 
 // load returns what is known of targets, from the cache where it is there.
 func (d *DB) load(w *writer, targets []string) (map[string]*knownTarget, error) {
 	got := make(map[string]*knownTarget, len(targets))
 	var missing []string
 	for _, key := range targets {
-		t := d.cache[key]
+		if got[key] != nil {
+			continue
+		}
+		t := d.cache.targets[key]
 		if t == nil {
-			if got[key] != nil {
-				continue
-			}
 			t = &knownTarget{key: key}
-			missing = append(missing, key)
+			if !d.cache.unheardOf(key) {
+				missing = append(missing, key)
+			}
 		}
 		got[key] = t
 	}
@@ -110,13 +148,62 @@ func (d *DB) load(w *writer, targets []string) (map[string]*knownTarget, error) 
 	if err != nil {
 		return nil, err
 	}
-	err = w.each(knownQuery, []any{string(list)}, func(rows *sql.Rows) error {
-		return scanKnown(rows, got)
-	})
+	err = w.each(`
+		SELECT `+knownColumns+`
+		FROM json_each(?) AS j
+		CROSS JOIN target AS t ON t.key = j.value
+		LEFT JOIN view AS v ON v.target = t.key`,
+		[]any{string(list)}, func(rows *sql.Rows) error {
+			return scanKnown(rows, func(key string) *knownTarget { return got[key] })
+		})
 	return got, err
 }
 
-func scanKnown(rows *sql.Rows, got map[string]*knownTarget) error {
+// readAhead reads what is known of a target into the cache, and of those that
+// will probably be asked for next.
+func (d *DB) readAhead(target string) (*knownTarget, error) {
+	c := &d.cache
+	var row int64
+	err := d.w.one(`SELECT rowid FROM target WHERE key = ?`, []any{target}, &row)
+	if errors.Is(err, sql.ErrNoRows) {
+		return &knownTarget{key: target}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if gap := row - c.end; gap > 0 && gap <= int64(c.ahead)+maxAhead/4 {
+		c.ahead = min(2*c.ahead, maxAhead)
+	} else {
+		c.ahead = max(c.ahead/4, 1)
+	}
+	read := make(map[string]*knownTarget, c.ahead)
+	err = d.w.each(`
+		SELECT `+knownColumns+`
+		FROM target AS t
+		LEFT JOIN view AS v ON v.target = t.key
+		WHERE t.rowid >= ? AND t.rowid < ?`,
+		[]any{row, row + int64(c.ahead)}, func(rows *sql.Rows) error {
+			return scanKnown(rows, func(key string) *knownTarget {
+				if read[key] == nil {
+					read[key] = &knownTarget{key: key}
+				}
+				return read[key]
+			})
+		})
+	if err != nil {
+		return nil, err
+	}
+	c.end = row + int64(c.ahead) - 1
+	for key, t := range read {
+		if c.targets[key] == nil {
+			c.put(t)
+		}
+	}
+	return read[target], nil
+}
+
+// scanKnown adds a row to the target that it is of.
+func scanKnown(rows *sql.Rows, of func(key string) *knownTarget) error {
 	var (
 		k                                    knownView
 		key, meta, st, chain, last, before   sql.RawBytes
@@ -128,10 +215,7 @@ func scanKnown(rows *sql.Rows, got map[string]*knownTarget) error {
 		&pool, &first, &seen, &served, &count, &back, &missed, &retired); err != nil {
 		return err
 	}
-	t := got[string(key)]
-	if t == nil {
-		return fmt.Errorf("target %q was not asked for", key)
-	}
+	t := of(string(key))
 	t.stored = true
 	copy(t.meta[:], meta)
 	if !id.Valid {
@@ -163,35 +247,6 @@ func shared(b []byte) string {
 	return string(b)
 }
 
-// Prefetch reads what is known of targets that will be asked for next. Asking
-// [DB.Known] for them one by one costs three times as much CPU.
-func (d *DB) Prefetch(ctx context.Context, targets []string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.w == nil {
-		return d.explain("read what is known", errReadOnly)
-	}
-	_, err := d.fill(targets)
-	return d.explain("read what is known", err)
-}
-
-// fill is load into the cache. Called with mu held.
-func (d *DB) fill(targets []string) (map[string]*knownTarget, error) {
-	got, err := d.load(d.w, targets)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range got {
-		if d.cache[t.key] == nil {
-			d.cache.put(t)
-		}
-	}
-	return got, nil
-}
-
 // Known returns the current views of a target, sorted.
 func (d *DB) Known(ctx context.Context, target string) ([]inventory.KnownView, error) {
 	if err := ctx.Err(); err != nil {
@@ -202,12 +257,18 @@ func (d *DB) Known(ctx context.Context, target string) ([]inventory.KnownView, e
 	if d.w == nil {
 		return nil, d.explain("read what is known", errReadOnly)
 	}
-	got, err := d.fill([]string{target})
-	if err != nil {
-		return nil, d.explain("read what is known", err)
+	if d.cache.unheardOf(target) {
+		return nil, nil
+	}
+	t := d.cache.targets[target]
+	if t == nil {
+		var err error
+		if t, err = d.readAhead(target); err != nil {
+			return nil, d.explain("read what is known", err)
+		}
 	}
 	var known []inventory.KnownView
-	for _, k := range got[target].views {
+	for _, k := range t.views {
 		if k.retired == 0 {
 			known = append(known, k.known())
 		}

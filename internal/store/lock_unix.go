@@ -18,3 +18,5 @@ func lockFile(f *os.File) error {
 		}
 	}
 }
+
+func writable(dir string) bool { return unix.Access(dir, unix.W_OK) == nil }

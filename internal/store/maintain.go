@@ -30,7 +30,7 @@ func (d *DB) Forget(ctx context.Context, target string) (int, error) {
 			return err
 		}
 		_, err = w.exec(`UPDATE finding SET closed = max(?, opened), reason = ? WHERE target = ? AND closed IS NULL`, now, reasonForgotten, target)
-		delete(d.cache, target)
+		delete(d.cache.targets, target)
 		return err
 	})
 	return int(n), err

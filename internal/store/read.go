@@ -70,9 +70,11 @@ func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventor
 		where, args = where+` AND t.key = ?`, []any{key}
 	}
 	rows, err := tx.QueryContext(ctx, `
-		SELECT `+targetColumns+`, `+viewColumns+`
+		SELECT `+targetColumns+`, `+viewColumns+`, c.certificates, l.der
 		FROM target AS t
 		LEFT JOIN view AS v ON v.target = t.key AND v.retired IS NULL
+		LEFT JOIN chain AS c ON c.id = v.chain
+		LEFT JOIN certificate AS l ON l.sha256 = substr(c.certificates, 1, 32)
 		WHERE `+where+`
 		ORDER BY t.key, v.address, v.location, v.offer`, args...)
 	if err != nil {
@@ -149,6 +151,7 @@ type viewRow struct {
 	first, seen, count, served, retired        sql.NullInt64
 	schema, slot, attempt, flags               sql.NullInt64
 	detail, method, resolution, rare           sql.NullString
+	certificates, leaf                         []byte // of chain
 }
 
 func scanRow(rows *sql.Rows) (*row, error) {
@@ -157,7 +160,8 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	return &r, rows.Scan(&r.key, &r.host, &r.port, &r.protocol, &r.address, &r.labels, &r.sources, &r.firstSeen,
 		&v.address, &v.location, &v.offer, &v.reach, &v.version, &v.suite, &v.group, &v.alpn, &v.clientCertificate,
 		&v.chain, &v.pool, &v.first, &v.seen, &v.count, &v.last, &v.served, &v.previous, &v.retired,
-		&v.schema, &v.slot, &v.attempt, &v.detail, &v.method, &v.flags, &v.times, &v.resolution, &v.staple, &v.rare)
+		&v.schema, &v.slot, &v.attempt, &v.detail, &v.method, &v.flags, &v.times, &v.resolution, &v.staple, &v.rare,
+		&v.certificates, &v.leaf)
 }
 
 func (r *row) target() (*inventory.StoredTarget, error) {
@@ -197,7 +201,7 @@ func (v *viewRow) stored(t inventory.Target, key string, chains *chainLoader) (i
 		return sv, err
 	}
 	var err error
-	if f.Observation.Chain, err = chains.chain(toFingerprint(v.chain)); err != nil {
+	if f.Observation.Chain, err = chains.with(v.leaf, unpack(v.certificates)); err != nil {
 		return sv, err
 	}
 	for _, id := range unpack(v.pool) {

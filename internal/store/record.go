@@ -43,13 +43,14 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 				return fmt.Errorf("%s: %w", key, err)
 			}
 			id := doneID(key)
+			d.cache.recorded(id)
 			done = append(done, id[:]...)
 		}
 		if err := b.flush(); err != nil {
 			return err
 		}
 		for _, key := range keys {
-			delete(d.cache, key) // a target is examined once in a scan
+			delete(d.cache.targets, key) // a target is examined once in a scan
 		}
 		if scanID == "" {
 			return nil
@@ -173,6 +174,14 @@ func (b *batch) timeOf(r *inventory.Result) int64 {
 	return at
 }
 
+// flushed makes sure that a view is in its table, and its id known.
+func (b *batch) flushed(k *knownView) error {
+	if k.id != 0 {
+		return nil
+	}
+	return b.flushViews()
+}
+
 // target stores what is said of a target. A scan of a bare name does not take
 // away the labels that a list gave it, and every source that ever named a
 // target stays known.
@@ -233,10 +242,8 @@ func (b *batch) view(t *knownTarget, e *inventory.Endpoint) (fresh bool, err err
 	if k == nil {
 		return true, b.newView(t, e, s, served)
 	}
-	if k.id == 0 { // inserted a moment ago
-		if err := b.flushViews(); err != nil {
-			return false, err
-		}
+	if err := b.flushed(k); err != nil {
+		return false, err
 	}
 	at := millis(o.Time)
 	if at < k.lastSeen && k.lastSeen <= b.now {

@@ -81,7 +81,7 @@ func Open(ctx context.Context, path string, opt Options) (*DB, error) {
 	if opt.Command == "" {
 		opt.Command = strings.Join(append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), " ")
 	}
-	d := &DB{path: path, now: opt.Now, cache: newKnownCache()}
+	d := &DB{path: path, now: opt.Now}
 	var err error
 	if opt.ReadOnly {
 		err = d.openRead(ctx)
@@ -113,6 +113,14 @@ func (d *DB) openWrite(ctx context.Context, opt Options) error {
 	d.w = newWriter(conn)
 	if err := d.w.migrate(ctx); err != nil {
 		return d.explain("open", err)
+	}
+	var some bool
+	if err := d.w.one(`SELECT EXISTS (SELECT 1 FROM target)`, nil, &some); err != nil {
+		return d.explain("open", err)
+	}
+	d.cache.ahead = 1
+	if !some {
+		d.cache.all = make(map[stateID]struct{})
 	}
 	return d.openReaders("ro")
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -206,7 +208,7 @@ func TestUnchangedScanDoesNotGrowTheFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		for len(results) > 0 {
-			n := min(benchBatch, len(results))
+			n := min(batchSize, len(results))
 			if err := db.Record(t.Context(), id, results[:n]); err != nil {
 				t.Fatal(err)
 			}
@@ -358,7 +360,7 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 	backup := reopen(t, copied)
 	wantSound(t, backup)
-	if n := countTargets(t, backup); n < 500 || (n-500)%benchBatch != 0 && n != 2000 {
+	if n := countTargets(t, backup); n < 500 || (n-500)%batchSize != 0 && n != 2000 {
 		t.Errorf("the copy has %d targets, want whole batches", n)
 	}
 }
@@ -451,4 +453,56 @@ func edit(t *testing.T, path, query string) {
 	if err := errors.Join(db.Exec(t.Context(), query), db.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestKnownInAnyOrder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "certscan.db")
+	first := storetest.Fleet(600, storetest.Start)
+	db, err := store.Open(t.Context(), path, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordAll(t, db, first)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = reopen(t, path)
+	random := rand.New(rand.NewPCG(1, 2))
+	for round, order := range map[int][]int{1: ascending(600), 2: descending(600), 3: random.Perm(600), 4: ascending(600)} {
+		for n, i := range order {
+			r := first[i]
+			known, err := db.Known(t.Context(), r.Target.Key())
+			if err != nil || len(known) != 1 || known[0].View != r.Endpoints[0].Observation.View() {
+				t.Fatalf("round %d: Known(%s) = %+v, %v", round, r.Target, known, err)
+			}
+			if n%7 != 0 {
+				continue
+			}
+			chain := storetest.Chain(fmt.Sprint(round, i))
+			e := storetest.Seen(r.Target, known[0].View.Address, known[0].LastSeen.Add(time.Minute), chain)
+			recordAll(t, db, []inventory.Result{{Target: r.Target, Endpoints: []inventory.Endpoint{e}}})
+			if known, err = db.Known(t.Context(), r.Target.Key()); err != nil || known[0].Chain != inventory.ChainID(chain) {
+				t.Fatalf("round %d: Known(%s) after a change = %+v, %v", round, r.Target, known, err)
+			}
+		}
+	}
+	if known, err := db.Known(t.Context(), "unknown.example:443"); err != nil || known != nil {
+		t.Errorf("Known of nobody = %v, %v", known, err)
+	}
+	wantSound(t, db)
+}
+
+func ascending(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return order
+}
+
+func descending(n int) []int {
+	order := ascending(n)
+	slices.Reverse(order)
+	return order
 }
