@@ -88,6 +88,7 @@ func (j *job) handshake(h hello) outcome {
 	j.timings.Handshake += s.elapsed
 	s.rec.stop()
 	if err != nil {
+		_ = s.rec.flush() // the alert that says why; the server may be gone
 		return s.failed(err)
 	}
 
@@ -114,6 +115,7 @@ func (j *job) handshake(h hello) outcome {
 		out.tls.ClientCertificateRequired = j.refusedWithout(client, conn, s.elapsed)
 	}
 	_ = client.CloseWrite() // a polite end: servers log the other kind
+	_ = s.rec.flush()
 	return out
 }
 

@@ -101,7 +101,7 @@ func (v *view) judgeDefaultCertificate() {
 	if len(o.Chain) == 0 || len(v.facts.DefaultChain) == 0 || v.out.Certificate == nil {
 		return
 	}
-	want := v.judge.cert(v.facts.DefaultChain[0])
+	want := v.judge.cert(v.facts.DefaultChain[0], false)
 	if got := v.out.Certificate; got.SHA256 != want.info.SHA256 {
 		v.find(inventory.CodeDefaultCertificateDiffers, "without a server name another certificate is served, for %s", nameList(got.Names))
 	}

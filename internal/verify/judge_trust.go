@@ -117,9 +117,9 @@ func (x *exam) judgeBroken() {
 	if s := x.answer.status; s != inventory.TrustIncomplete && s != inventory.TrustUnknownIssuer {
 		return
 	}
-	leaf, rest := x.judge.cert(before[0]), make([]*cert, 0, len(before)-1)
+	leaf, rest := x.judge.cert(before[0], false), make([]*cert, 0, len(before)-1)
 	for _, der := range before[1:] {
-		rest = append(rest, x.judge.cert(der))
+		rest = append(rest, x.judge.cert(der, false))
 	}
 	b := x.judge.build(leaf, rest, nil)
 	if b.stores[0].at(trustInstant(leaf, x.now), leaf).status != inventory.Trusted {

@@ -52,18 +52,23 @@ func (c *cert) broken(flaw string) {
 
 // Parse reads as much of a certificate as can be read. It never fails: SHA256 is
 // always set, and ParseError says what crypto/x509 refused, if it did.
-func Parse(der []byte) inventory.Certificate { return parseCert(der).info }
+func Parse(der []byte) inventory.Certificate { return parseCert(der, false).info }
 
-// parseCert reads der, which must not change afterwards.
-func parseCert(der []byte) *cert {
+// parseCert reads der, which must not change afterwards. That crypto/x509 has
+// read it before without complaint may be known.
+func parseCert(der []byte, accepted bool) *cert {
 	c := &cert{der: der, ext: extensions{pathLen: -1}}
 	c.info.SHA256 = inventory.FingerprintOf(der)
 	c.read()
 	// One reader gives the facts, so that they do not depend on whether the
 	// library likes the rest; the library gives a second opinion.
-	if _, err := x509.ParseCertificate(der); err != nil {
-		c.info.ParseError = printable(cutText(strings.TrimPrefix(err.Error(), "x509: "), 300))
-	} else if c.flaw != "" {
+	if !accepted {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			c.info.ParseError = printable(cutText(strings.TrimPrefix(err.Error(), "x509: "), 300))
+			return c
+		}
+	}
+	if c.flaw != "" {
 		c.info.ParseError = c.flaw
 	}
 	return c

@@ -153,10 +153,16 @@ func newJudge(tb testing.TB, stores ...inventory.TrustStore) *verify.Judge {
 // factsOf is what a healthy examination of www.shop.example saw.
 func factsOf(chain [][]byte) inventory.Facts {
 	t := inventory.Target{Host: "www.shop.example", Port: 443, Protocol: inventory.TLS}
+	method := inventory.CaptureHandshake
+	for _, der := range chain {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			method = inventory.CaptureTranscript // crypto/tls would not hand it over
+		}
+	}
 	return inventory.Facts{Target: t, Observation: inventory.Observation{
 		Schema: 1, Target: t.Key(), Address: "192.0.2.7", Location: "local", Offer: inventory.OfferDefault, Time: now,
 		Reach:   inventory.Reach{Status: inventory.ReachOK},
-		Capture: &inventory.Capture{Method: inventory.CaptureHandshake, HandshakeComplete: true, PossessionProven: true},
+		Capture: &inventory.Capture{Method: method, HandshakeComplete: true, PossessionProven: true},
 		TLS:     &inventory.TLSFacts{Version: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256"},
 		Chain:   chain,
 	}}

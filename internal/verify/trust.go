@@ -370,7 +370,7 @@ func (j *Judge) consult(list []missing, ev inventory.EvidenceSet) (got []*cert, 
 			}
 			for i, der := range e.Certificates {
 				if i < maxFetched {
-					got = append(got, j.cert(der))
+					got = append(got, j.cert(der, false))
 				}
 			}
 		}

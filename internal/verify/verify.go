@@ -40,6 +40,11 @@ type Options struct {
 	// Signatures, if not nil, saves the arithmetic for edges verified in earlier
 	// runs. It must be safe for concurrent use.
 	Signatures Signatures
+
+	// Remember is how many chains to keep the findings of, some 2.5 KiB each.
+	// Who judges the same ones over and over wants all of them; for a single
+	// pass it is enough to keep what many endpoints share. Default: 16384.
+	Remember int
 }
 
 // A Judge judges. It remembers by content what does not depend on time; dates,
@@ -57,12 +62,11 @@ type Judge struct {
 // An edge is the question whether a key signed a certificate.
 type edge struct{ certificate, key inventory.Fingerprint }
 
-// Sizes of what a Judge remembers, in entries: some 25 MiB if all are full.
+// defaultRemember is the default of [Options.Remember], and leastCerts how many
+// certificates are kept at least: the issuers that chains share are among them.
 const (
-	cachedCerts = 4096
-	cachedEdges = 16384
-	cachedBuilt = 16384
-	cachedKeys  = 16384
+	defaultRemember = 16384
+	leastCerts      = 256
 )
 
 // New checks the options, fills in the defaults and reads the trust stores.
@@ -86,12 +90,15 @@ func New(opt Options) (*Judge, error) {
 	if opt.Reference < 0 {
 		return nil, fmt.Errorf("verify: reference lifetime %v is negative", opt.Reference)
 	}
+	if opt.Remember <= 0 {
+		opt.Remember = defaultRemember
+	}
 	j := &Judge{
 		opt:   opt,
-		certs: newLRU[inventory.Fingerprint, *cert](cachedCerts),
-		edges: newLRU[edge, error](cachedEdges),
-		built: newLRU[inventory.Fingerprint, *built](cachedBuilt),
-		keys:  newLRU[inventory.Fingerprint, keyVerdict](cachedKeys),
+		certs: newLRU[inventory.Fingerprint, *cert](max(opt.Remember/4, leastCerts)),
+		edges: newLRU[edge, error](opt.Remember),
+		built: newLRU[inventory.Fingerprint, *built](opt.Remember),
+		keys:  newLRU[inventory.Fingerprint, keyVerdict](opt.Remember),
 	}
 	for _, t := range opt.Stores {
 		j.stores = append(j.stores, newStore(t))
@@ -100,12 +107,12 @@ func New(opt Options) (*Judge, error) {
 }
 
 // cert returns der as read, reading it at most once while it is remembered.
-func (j *Judge) cert(der []byte) *cert {
+func (j *Judge) cert(der []byte, accepted bool) *cert {
 	id := inventory.FingerprintOf(der)
 	if c, ok := j.certs.get(id); ok {
 		return c
 	}
-	c := parseCert(der)
+	c := parseCert(der, accepted)
 	j.certs.put(id, c)
 	return c
 }

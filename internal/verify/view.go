@@ -145,9 +145,12 @@ type exam struct {
 }
 
 func (v *view) examine(chain [][]byte, ev inventory.EvidenceSet) *exam {
-	x := &exam{view: v, leaf: v.judge.cert(chain[0]), rest: make([]*cert, 0, len(chain)-1)}
+	// crypto/tls hands over no chain that crypto/x509 cannot read.
+	capture := v.facts.Observation.Capture
+	accepted := capture != nil && capture.Method == inventory.CaptureHandshake && len(v.facts.Observation.Chain) > 0 && &chain[0] == &v.facts.Observation.Chain[0]
+	x := &exam{view: v, leaf: v.judge.cert(chain[0], accepted), rest: make([]*cert, 0, len(chain)-1)}
 	for _, der := range chain[1:] {
-		x.rest = append(x.rest, v.judge.cert(der))
+		x.rest = append(x.rest, v.judge.cert(der, accepted))
 	}
 	x.judgeTrust(ev)
 	x.judgeTime()
