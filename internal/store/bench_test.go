@@ -75,6 +75,12 @@ func BenchmarkRecordSame(b *testing.B) {
 		ask  func(b *testing.B, db *store.DB, keys []string)
 	}{
 		{"record", func(*testing.B, *store.DB, []string) {}},
+		{"prefetch, known and record", func(b *testing.B, db *store.DB, keys []string) {
+			if err := db.Prefetch(b.Context(), keys); err != nil {
+				b.Fatal(err)
+			}
+			known(b, db, keys)
+		}},
 		{"known and record", known},
 	} {
 		b.Run(bm.name, func(b *testing.B) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sort"
 	"strings"
@@ -17,9 +16,6 @@ const (
 	// and being recorded.
 	maxCached = 1 << 14
 
-	// maxAhead bounds how many targets are read at a time.
-	maxAhead = 256
-
 	// maxAll bounds the targets of a new store that are held by their hash.
 	maxAll = 1 << 18
 )
@@ -28,12 +24,6 @@ const (
 // right because nobody else writes: Record drops what it holds of a target.
 type knownCache struct {
 	targets map[string]*knownTarget
-
-	// Targets are mostly asked for in the order in which they were first
-	// recorded, so the next ones are read with one that is missing: twice as
-	// many each time as long as that proves right.
-	ahead int
-	end   int64 // the row of the target that was read last
 
 	// all is every target in the store, nil if that is not known: in a store
 	// that was empty when it was opened, nothing has to be looked for.
@@ -121,9 +111,6 @@ func (k *knownView) known() inventory.KnownView {
 	return v
 }
 
-const knownColumns = `t.key, t.meta, v.id, v.address, v.location, v.offer, v.state, v.reach, v.chain, v.last_chain, v.previous_chain,
-	v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired`
-
 // load returns what is known of targets, from the cache where it is there.
 func (d *DB) load(w *writer, targets []string) (map[string]*knownTarget, error) {
 	got := make(map[string]*knownTarget, len(targets))
@@ -149,61 +136,19 @@ func (d *DB) load(w *writer, targets []string) (map[string]*knownTarget, error) 
 		return nil, err
 	}
 	err = w.each(`
-		SELECT `+knownColumns+`
+		SELECT t.key, t.meta, v.id, v.address, v.location, v.offer, v.state, v.reach, v.chain, v.last_chain, v.previous_chain,
+			v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired
 		FROM json_each(?) AS j
 		CROSS JOIN target AS t ON t.key = j.value
 		LEFT JOIN view AS v ON v.target = t.key`,
 		[]any{string(list)}, func(rows *sql.Rows) error {
-			return scanKnown(rows, func(key string) *knownTarget { return got[key] })
+			return scanKnown(rows, got)
 		})
 	return got, err
 }
 
-// readAhead reads what is known of a target into the cache, and of those that
-// will probably be asked for next.
-func (d *DB) readAhead(target string) (*knownTarget, error) {
-	c := &d.cache
-	var row int64
-	err := d.w.one(`SELECT rowid FROM target WHERE key = ?`, []any{target}, &row)
-	if errors.Is(err, sql.ErrNoRows) {
-		return &knownTarget{key: target}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if gap := row - c.end; gap > 0 && gap <= int64(c.ahead)+maxAhead/4 {
-		c.ahead = min(2*c.ahead, maxAhead)
-	} else {
-		c.ahead = max(c.ahead/4, 1)
-	}
-	read := make(map[string]*knownTarget, c.ahead)
-	err = d.w.each(`
-		SELECT `+knownColumns+`
-		FROM target AS t
-		LEFT JOIN view AS v ON v.target = t.key
-		WHERE t.rowid >= ? AND t.rowid < ?`,
-		[]any{row, row + int64(c.ahead)}, func(rows *sql.Rows) error {
-			return scanKnown(rows, func(key string) *knownTarget {
-				if read[key] == nil {
-					read[key] = &knownTarget{key: key}
-				}
-				return read[key]
-			})
-		})
-	if err != nil {
-		return nil, err
-	}
-	c.end = row + int64(c.ahead) - 1
-	for key, t := range read {
-		if c.targets[key] == nil {
-			c.put(t)
-		}
-	}
-	return read[target], nil
-}
-
 // scanKnown adds a row to the target that it is of.
-func scanKnown(rows *sql.Rows, of func(key string) *knownTarget) error {
+func scanKnown(rows *sql.Rows, got map[string]*knownTarget) error {
 	var (
 		k                                    knownView
 		key, meta, st, chain, last, before   sql.RawBytes
@@ -215,7 +160,7 @@ func scanKnown(rows *sql.Rows, of func(key string) *knownTarget) error {
 		&pool, &first, &seen, &served, &count, &back, &missed, &retired); err != nil {
 		return err
 	}
-	t := of(string(key))
+	t := got[string(key)]
 	t.stored = true
 	copy(t.meta[:], meta)
 	if !id.Valid {
@@ -247,6 +192,35 @@ func shared(b []byte) string {
 	return string(b)
 }
 
+// Prefetch reads what is known of targets that will be asked for next. Asking
+// [DB.Known] for them one by one without it costs four times as much CPU.
+func (d *DB) Prefetch(ctx context.Context, targets []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, err := d.fill(targets)
+	return d.explain("read what is known", err)
+}
+
+// fill is load into the cache. Called with mu held.
+func (d *DB) fill(targets []string) (map[string]*knownTarget, error) {
+	if d.w == nil {
+		return nil, errReadOnly
+	}
+	got, err := d.load(d.w, targets)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range got {
+		if t.stored && d.cache.targets[t.key] == nil {
+			d.cache.put(t)
+		}
+	}
+	return got, nil
+}
+
 // Known returns the current views of a target, sorted.
 func (d *DB) Known(ctx context.Context, target string) ([]inventory.KnownView, error) {
 	if err := ctx.Err(); err != nil {
@@ -254,21 +228,12 @@ func (d *DB) Known(ctx context.Context, target string) ([]inventory.KnownView, e
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.w == nil {
-		return nil, d.explain("read what is known", errReadOnly)
-	}
-	if d.cache.unheardOf(target) {
-		return nil, nil
-	}
-	t := d.cache.targets[target]
-	if t == nil {
-		var err error
-		if t, err = d.readAhead(target); err != nil {
-			return nil, d.explain("read what is known", err)
-		}
+	got, err := d.fill([]string{target})
+	if err != nil {
+		return nil, d.explain("read what is known", err)
 	}
 	var known []inventory.KnownView
-	for _, k := range t.views {
+	for _, k := range got[target].views {
 		if k.retired == 0 {
 			known = append(known, k.known())
 		}

@@ -118,7 +118,6 @@ func (d *DB) openWrite(ctx context.Context, opt Options) error {
 	if err := d.w.one(`SELECT EXISTS (SELECT 1 FROM target)`, nil, &some); err != nil {
 		return d.explain("open", err)
 	}
-	d.cache.ahead = 1
 	if !some {
 		d.cache.all = make(map[stateID]struct{})
 	}

@@ -472,6 +472,11 @@ func TestKnownInAnyOrder(t *testing.T) {
 	for round, order := range map[int][]int{1: ascending(600), 2: descending(600), 3: random.Perm(600), 4: ascending(600)} {
 		for n, i := range order {
 			r := first[i]
+			if n%50 == 0 && round != 2 {
+				if err := db.Prefetch(t.Context(), keysOf(first, order[n:n+50])); err != nil {
+					t.Fatal(err)
+				}
+			}
 			known, err := db.Known(t.Context(), r.Target.Key())
 			if err != nil || len(known) != 1 || known[0].View != r.Endpoints[0].Observation.View() {
 				t.Fatalf("round %d: Known(%s) = %+v, %v", round, r.Target, known, err)
@@ -491,6 +496,14 @@ func TestKnownInAnyOrder(t *testing.T) {
 		t.Errorf("Known of nobody = %v, %v", known, err)
 	}
 	wantSound(t, db)
+}
+
+func keysOf(results []inventory.Result, order []int) []string {
+	keys := make([]string, 0, len(order))
+	for _, i := range order {
+		keys = append(keys, results[i].Target.Key())
+	}
+	return keys
 }
 
 func ascending(n int) []int {

@@ -21,6 +21,7 @@ type Store interface {
 	Scans(ctx context.Context) ([]inventory.ScanInfo, error)
 	Resumable(ctx context.Context) (inventory.ScanInfo, func(target string) bool, error)
 
+	Prefetch(ctx context.Context, targets []string) error
 	Known(ctx context.Context, target string) ([]inventory.KnownView, error)
 	Chain(ctx context.Context, id inventory.Fingerprint) ([][]byte, error)
 	LastFailed(ctx context.Context) (map[string]bool, error)
