@@ -35,8 +35,13 @@ func loadBaseline(ctx context.Context, db *store.DB, what string) (map[inventory
 		return nil, usagef("--baseline %q: there is no such file, and no history to look for a scan in", what)
 	}
 	info, err := db.Scan(ctx, what)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--baseline: %w", err)}
+	switch {
+	case errors.Is(err, inventory.ErrUnknownScan) && what == store.LastScan:
+		return nil, nil // the first scan of all: everything is new
+	case errors.Is(err, inventory.ErrUnknownScan):
+		return nil, usagef("--baseline %q: there is no such file, and no such scan in the history", what)
+	case err != nil:
+		return nil, fmt.Errorf("--baseline: %w", err)
 	}
 	keys := make(map[inventory.FindingKey]bool)
 	for span, err := range db.Findings(ctx, info.Ended, info.Ended) {

@@ -14,8 +14,8 @@ func newDBCommand(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db",
 		Short: "Look after the file that keeps the history",
-		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:  commandsOnly,
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(newBackupCommand(io), newCheckCommand(io), newPruneCommand(io))
 	return cmd
@@ -48,9 +48,10 @@ func newBackupCommand(io streams) *cobra.Command {
 func newCheckCommand(io streams) *cobra.Command {
 	var f storeFlags
 	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Prove that the file is whole and means what it should",
-		Args:  noArguments,
+		Use:     "check",
+		Short:   "Prove that the file is whole and means what it should",
+		Example: `  certscan db check && certscan db backup /backup/certscan.db`,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			db, err := openReading(cmd.Context(), io, f)
 			if err != nil {
@@ -79,9 +80,10 @@ func newPruneCommand(io streams) *cobra.Command {
 	var f storeFlags
 	var age string
 	cmd := &cobra.Command{
-		Use:   "prune",
-		Short: "Drop history that is older than is of use",
-		Args:  noArguments,
+		Use:     "prune",
+		Short:   "Drop history that is older than is of use",
+		Example: `  certscan db prune --older-than 90d`,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := parseDuration(age)
 			if err != nil || d < 24*time.Hour {

@@ -28,8 +28,8 @@ func newDemoCommand(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Scan a fleet on loopback that has every defect",
-		Long: `demo starts a fleet of TLS servers on this machine's loopback addresses, with its
-own certificate authorities, DNS and one endpoint for each thing that can be
+		Long: `demo starts a fleet of TLS servers on this machine's loopback addresses, with
+its own certificate authorities, DNS and one endpoint for each thing that can be
 right or wrong, scans it, and says what to look at. It needs no network and
 leaves nothing behind. It exits with 0 although there is much to find.`,
 		Example: `  certscan demo

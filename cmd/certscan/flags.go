@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -19,7 +21,7 @@ import (
 type storeFlags struct{ db string }
 
 func (f *storeFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.db, "db", "", "SQLite `file` with the history (default certscan/certscan.db in the state directory, $XDG_STATE_HOME)")
+	fs.StringVar(&f.db, "db", "", "SQLite `FILE` with the history (default certscan/certscan.db in the state directory, $XDG_STATE_HOME)")
 }
 
 // path is where the database is: the flag's, or the state directory's of the
@@ -68,7 +70,7 @@ type judgeFlags struct {
 
 func (f *judgeFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.roots, "roots", []string{"system"}, "trust `STORE`: system, mozilla, or a file or directory of certificates; repeatable, the first decides")
-	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, for lifetimes of 90 days or more; shorter ones in proportion")
+	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
 	fs.StringVar(&f.at, "at", "", "judge as of `TIME` (RFC 3339 or YYYY-MM-DD) instead of now")
 }
 
@@ -185,19 +187,29 @@ func parseLabels(flags []string) (map[string]string, error) {
 func parseIgnores(flags []string) ([]ignore, error) {
 	var ignores []ignore
 	for _, s := range flags {
-		code, target, _ := strings.Cut(s, "@")
-		known := slices.ContainsFunc(inventory.Codes(), func(i inventory.CodeInfo) bool { return string(i.Code) == code })
-		if !known {
-			var codes []string
-			for _, i := range inventory.Codes() {
-				codes = append(codes, string(i.Code))
-			}
-			slices.Sort(codes)
-			return nil, usagef("--ignore %q: there is no finding %q: want one of %s", s, code, strings.Join(codes, ", "))
+		code, target, at := strings.Cut(s, "@")
+		if at && target == "" {
+			return nil, usagef("--ignore %q: there is nothing after the @: want CODE@TARGET, or CODE for all targets", s)
+		}
+		if err := knownCode("--ignore", code); err != nil {
+			return nil, err
 		}
 		ignores = append(ignores, ignore{inventory.Code(code), target})
 	}
 	return ignores, nil
+}
+
+// knownCode refuses what is no finding's code.
+func knownCode(flag, code string) error {
+	var codes []string
+	for _, i := range inventory.Codes() {
+		codes = append(codes, string(i.Code))
+	}
+	if slices.Contains(codes, code) {
+		return nil
+	}
+	slices.Sort(codes)
+	return usagef("%s: there is no finding %q: want one of %s", flag, code, strings.Join(codes, ", "))
 }
 
 // parseSeverity reads the limit of --fail-on; "never" is "".
@@ -222,17 +234,18 @@ func createReplacing(path string) (*replaceFile, error) {
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() { // a pipe or a device is written as it is
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, fmt.Errorf("--output %w", err)
+			return nil, outputError(path, err)
 		}
 		return &replaceFile{File: f}, nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return nil, fmt.Errorf("--output %q: %w", path, err)
+		return nil, outputError(path, err)
 	}
 	if err := f.Chmod(0o644); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("--output %q: %w", path, err)
+		os.Remove(f.Name())
+		return nil, outputError(path, err)
 	}
 	return &replaceFile{f, path}, nil
 }
@@ -244,9 +257,20 @@ func (f *replaceFile) commit() error {
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
-		return fmt.Errorf("write the answer: %w", err)
+		return outputError(f.path, err)
 	}
 	return nil
+}
+
+// outputError names the file that was asked for in err, and not the one that is
+// to take its place.
+func outputError(path string, err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = p.Err
+	} else if l, ok := errors.AsType[*os.LinkError](err); ok {
+		err = l.Err
+	}
+	return fmt.Errorf("--output %q: %w", path, err)
 }
 
 // discard removes what was written, if it was not committed.

@@ -27,10 +27,11 @@ func newInventoryCommand(io streams) *cobra.Command {
 	var f inventoryFlags
 	cmd := &cobra.Command{
 		Use:   "inventory [flags] [TEXT...]",
-		Short: "List what the scans have found, as it stands now or stood at a date",
+		Short: "List what the scans have found, as of now or of a date",
 		Long: `inventory lists the endpoints that the history knows, judged as of now: what was
 valid when it was scanned may have expired since. Nothing is connected to. TEXT
-narrows the list to targets, names, issuers, labels or addresses that contain it.`,
+narrows the list to targets, names, issuers, labels or addresses that contain
+it.`,
 		Example: `  certscan inventory --tier 30d
   certscan inventory --by issuer
   certscan inventory --by owner --label environment=prod
@@ -58,13 +59,19 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 	if err != nil {
 		return err
 	}
+	var groups *report.Grouper
+	if f.by != "" {
+		if groups, err = newGroups(f); err != nil {
+			return err
+		}
+	}
 	h, err := openHistory(ctx, io, f.storeFlags, f.judgeFlags)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	if f.by != "" {
-		return inventoryBy(ctx, io, f, h, keep)
+	if groups != nil {
+		return inventoryBy(ctx, io, f, h, keep, groups)
 	}
 	out, err := newAnswer(io, f.outputFlags, h.at, counting{})
 	if err != nil {
@@ -85,14 +92,18 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 	return err
 }
 
-func inventoryBy(ctx context.Context, io streams, f inventoryFlags, h *history, keep filter) error {
+func newGroups(f inventoryFlags) (*report.Grouper, error) {
 	groups, err := report.NewGrouper(f.by)
 	if err != nil {
-		return usageError{fmt.Errorf("--by: %w", err)}
+		return nil, usageError{fmt.Errorf("--by: %w", err)}
 	}
 	if !slices.Contains(report.ListFormats(), f.format) {
-		return usagef("--by has no %s format: want one of %s", f.format, strings.Join(report.ListFormats(), ", "))
+		return nil, usagef("--by has no %s format: want one of %s", f.format, strings.Join(report.ListFormats(), ", "))
 	}
+	return groups, nil
+}
+
+func inventoryBy(ctx context.Context, io streams, f inventoryFlags, h *history, keep filter, groups *report.Grouper) error {
 	for r, err := range h.results(ctx) {
 		if err != nil {
 			return err
@@ -109,8 +120,9 @@ func inventoryBy(ctx context.Context, io streams, f inventoryFlags, h *history, 
 func newForgetCommand(io streams) *cobra.Command {
 	var f storeFlags
 	cmd := &cobra.Command{
-		Use:   "forget TARGET...",
-		Short: "Stop listing a target; its history stays until it is pruned",
+		Use:     "forget TARGET...",
+		Short:   "Stop listing a target; its history stays until it is pruned",
+		Example: `  certscan inventory forget old.example.com:443`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("forget needs a target, as inventory prints it")
@@ -118,21 +130,29 @@ func newForgetCommand(io streams) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, err := openForChange(cmd.Context(), io, f)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
+			var keys []string
 			for _, a := range args {
 				key, err := targetKey(a)
 				if err != nil {
 					return err
 				}
+				keys = append(keys, key)
+			}
+			db, err := openForChange(cmd.Context(), io, f)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			for _, key := range keys {
 				n, err := db.Forget(cmd.Context(), key)
 				if err != nil {
 					return unknownTarget(key, err)
 				}
-				fmt.Fprintf(io.out, "%s: forgotten, with %d views\n", key, n)
+				views := "views"
+				if n == 1 {
+					views = "view"
+				}
+				fmt.Fprintf(io.out, "%s: forgotten, with %d %s\n", key, n, views)
 			}
 			return nil
 		},
@@ -172,8 +192,8 @@ func (f *filterFlags) filter(text []string) (filter, error) {
 		}
 	}
 	if f.finding != "" {
-		if _, err := parseIgnores([]string{f.finding}); err != nil {
-			return nil, usagef("--finding %q: there is no such finding", f.finding)
+		if err := knownCode("--finding", f.finding); err != nil {
+			return nil, err
 		}
 	}
 	return func(r inventory.Result) (inventory.Result, bool) {

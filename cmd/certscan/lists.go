@@ -50,32 +50,23 @@ func newFindingsCommand(io streams) *cobra.Command {
 		Use:   "findings",
 		Short: "List what was found when, for how long, and what is still open",
 		Example: `  certscan findings                         open now
-  certscan findings --since 7d              opened, closed or open in the last week
+  certscan findings --since 7d              also what was closed since
   certscan findings --since 2026-10-01 --until 2026-11-01 --format csv`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, _, err := f.judgeFlags.time()
+			if err != nil {
+				return err
+			}
+			from, to, err := period(since, until, at)
+			if err != nil {
+				return err
+			}
 			h, err := f.open(cmd, io)
 			if err != nil {
 				return err
 			}
 			defer h.Close()
-			from, to := h.at, h.at
-			if since != "" {
-				if from, err = moment("--since", since, h.at); err != nil {
-					return err
-				}
-			}
-			if until != "" {
-				if to, err = moment("--until", until, h.at); err != nil {
-					return err
-				}
-				if since == "" {
-					from = to
-				}
-			}
-			if to.Before(from) {
-				return usagef("--until %s is before --since %s", until, since)
-			}
 			var failed error
 			spans := func(yield func(inventory.FindingSpan) bool) {
 				for s, err := range h.Findings(cmd.Context(), from, to) {
@@ -99,6 +90,28 @@ func newFindingsCommand(io streams) *cobra.Command {
 	return cmd
 }
 
+// period reads what --since and --until say: without both it is now.
+func period(since, until string, now time.Time) (from, to time.Time, err error) {
+	from, to = now, now
+	if since != "" {
+		if from, err = moment("--since", since, now); err != nil {
+			return from, to, err
+		}
+	}
+	if until != "" {
+		if to, err = moment("--until", until, now); err != nil {
+			return from, to, err
+		}
+		if since == "" {
+			from = to
+		}
+	}
+	if to.Before(from) {
+		return from, to, usagef("--until %s is before --since %s", until, since)
+	}
+	return from, to, nil
+}
+
 // moment reads a time, or an age before now.
 func moment(flag, s string, now time.Time) (time.Time, error) {
 	if d, err := parseDuration(s); err == nil {
@@ -116,10 +129,10 @@ func newWhereCommand(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "where SHA256|SPKI|NAME",
 		Short: "Find the endpoints that serve a certificate, a key or a name",
-		Long: `where finds the endpoints that serve a certificate in their chain, by the first 8
-or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for a
-name. A wildcard is for every name it matches; .example.com is everything below
-example.com.`,
+		Long: `where finds the endpoints that serve a certificate in their chain, by the first
+8 or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for
+a name. A wildcard is for every name it matches; .example.com is everything
+below example.com.`,
 		Example: `  certscan where 3f0a9c11
   certscan where '*.example.com'
   certscan where .example.com --format csv`,

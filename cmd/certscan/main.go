@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -116,16 +117,16 @@ is served, above all a bad one, and judges time, name, chain and keys as
 independent facts. What it saw is kept in a SQLite file, so that the next scan
 can tell what changed.
 ` + exitHelp,
-		Example: `  certscan demo                                   a fleet with every defect, no network
-  certscan scan example.com mail.example.com      look now
+		Example: `  certscan demo                         try it on a fleet with every defect
+  certscan scan www.example.com smtp://mx.example.com
   certscan scan -f domains.txt --format csv -o inventory.csv
-  certscan inventory --tier 30d                   what expires next, from the last scans
-  certscan where '*.example.com'                  who serves this certificate`,
+  certscan inventory --tier 30d         what expires next, from the last scans
+  certscan where '*.example.com'        who serves a certificate`,
 		SilenceErrors: true, // run prints them, once
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q", args[0])
+				return unknownCommand(cmd, args[0])
 			}
 			return nil
 		},
@@ -134,13 +135,16 @@ can tell what changed.
 	cmd.SetIn(io.in)
 	cmd.SetOut(io.out)
 	cmd.SetErr(io.err)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
+	cmd.SetUsageTemplate(strings.NewReplacer(".FlagUsages |", ".FlagUsagesWrapped 80 |").Replace(cmd.UsageTemplate()))
 	cmd.AddCommand(
 		newScanCommand(io), newDemoCommand(io), newInventoryCommand(io), newFindingsCommand(io), newShowCommand(io),
 		newWhereCommand(io), newHistoryCommand(io), newDiffCommand(io), newVerifyCommand(io), newDBCommand(io), newVersionCommand(io),
 	)
+	finishCommands(cmd)
 	return cmd
 }
 
-// now is the wall clock in the precision that certificates have.
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+// now is the wall clock in the precision that the history has: with less, what
+// a scan has just found would seem to lie ahead.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }

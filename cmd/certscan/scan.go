@@ -81,7 +81,8 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 ` + exitHelp,
 		Example: `  certscan scan example.com smtp://mx.example.com
   certscan scan -f domains.txt --format csv -o inventory.csv
-  kubectl get ingress -A -o json | jq -r '..|.host? // empty' | certscan scan -f -
+  kubectl get ingress -A -o json | jq -r '..|.host? // empty' |
+    certscan scan -f -
 
   # in a certbot deploy hook: is the renewed certificate served everywhere?
   certscan scan --expect $RENEWED_LINEAGE/fullchain.pem shop.example.com
@@ -94,14 +95,14 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 	f.targetFlags.add(fs)
 	fs.StringArrayVar(&f.resolve, "resolve", nil, "connect to `NAME=ADDR[,ADDR]` instead of asking DNS for NAME; repeatable")
 	fs.StringArrayVar(&f.resolver, "resolver", nil, "ask this DNS `SERVER` (ADDR[:PORT]) instead of the system's; repeatable")
-	fs.StringVar(&f.addresses, "addresses", "all", "examine `all` addresses of a name, or only the first")
-	fs.StringVar(&f.mode, "mode", "full", "`full` handshakes, or a census: stop after the certificate, which proves no possession of its key")
-	fs.StringVar(&f.offers, "offers", "default", "handshakes to make: `default`, all, or some of ecdsa,rsa,no_sni")
-	fs.IntVar(&f.samples, "samples", 1, "handshakes per address, to see a pool behind it")
-	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "budget of one probe, from connecting to the last byte")
-	fs.IntVar(&f.conc, "concurrency", 256, "connections in flight at most; how many are is found out")
-	fs.IntVar(&f.perAddress, "per-address", 2, "connections in flight to one address at most")
-	fs.IntVar(&f.retries, "retries", 1, "further attempts after a reset, inside the timeout")
+	fs.StringVar(&f.addresses, "addresses", "all", "examine `WHICH` addresses of a name: all, or the first")
+	fs.StringVar(&f.mode, "mode", "full", "`MODE` of probing: full handshakes, or a census, which stops after the certificate and so proves no possession of its key")
+	fs.StringVar(&f.offers, "offers", "default", "handshakes to make, a `LIST`: default, all, or some of ecdsa,rsa,no_sni")
+	fs.IntVar(&f.samples, "samples", 1, "make `N` handshakes per address, to see a pool behind it")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "`DURATION` of one probe at most, from connecting to the last byte")
+	fs.IntVar(&f.conc, "concurrency", 256, "at most `N` connections in flight; how many serve best is found out")
+	fs.IntVar(&f.perAddress, "per-address", 2, "at most `N` connections in flight to one address")
+	fs.IntVar(&f.retries, "retries", 1, "make `N` further attempts after a reset, inside the timeout")
 	f.judgeFlags.add(fs)
 	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
 	fs.StringArrayVar(&f.expect, "expect", nil, "the certificate that should be served: a `FILE|SHA256`; repeatable. What is not served everywhere is a critical finding")
@@ -123,6 +124,11 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err error) {
 	job := &scanJob{io: io, flags: f, started: now()}
 	defer job.close()
+	if !f.resume { // else the history says what is to be done
+		if err := job.prepare(args); err != nil {
+			return err
+		}
+	}
 	if err := job.openStore(ctx); err != nil {
 		return err
 	}
@@ -130,9 +136,9 @@ func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err 
 		if args, err = job.resumeLast(ctx, args); err != nil {
 			return err
 		}
-	}
-	if err := job.prepare(args); err != nil {
-		return err
+		if err := job.prepare(args); err != nil {
+			return err
+		}
 	}
 	if err := job.wire(ctx); err != nil {
 		return err
@@ -167,6 +173,7 @@ type scanJob struct {
 
 	db      *store.DB // nil with --no-store
 	info    inventory.ScanInfo
+	made    string                   // path of db, if it is new
 	done    func(target string) bool // by the scan that is resumed; nil otherwise
 	targets []inventory.Target
 	stores  []inventory.TrustStore // given by demo; otherwise --roots says which
@@ -176,6 +183,7 @@ type scanJob struct {
 	judge    *expectingJudge
 	engine   *scan.Engine
 	own      *scan.OwnSide
+	out      *answer
 }
 
 // scanSettings are the flags, checked.
@@ -189,6 +197,9 @@ type scanSettings struct {
 }
 
 func (j *scanJob) close() {
+	if j.out != nil {
+		j.out.discard()
+	}
 	if j.db != nil {
 		j.db.Close()
 	}
@@ -197,8 +208,13 @@ func (j *scanJob) close() {
 // note tells something once that is not the answer.
 func (j *scanJob) note(format string, args ...any) {
 	if !j.flags.quiet {
-		fmt.Fprintf(j.io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
+		j.warn(format, args...)
 	}
+}
+
+// warn tells something that is not the answer and that nobody may miss.
+func (j *scanJob) warn(format string, args ...any) {
+	fmt.Fprintf(j.io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
 }
 
 // prepare turns flags, files and arguments into settings and targets. All
@@ -231,7 +247,15 @@ func (j *scanJob) prepare(args []string) error {
 	if j.settings.counting.ignores, err = parseIgnores(f.ignore); err != nil {
 		return err
 	}
-	if j.targets, err = f.targetFlags.read(j.io, args, j.note); err != nil {
+	if err := enoughFiles(&f.conc, j.note); err != nil {
+		return err
+	}
+	if j.stores == nil {
+		if j.stores, err = trustStores(f.roots, j.note); err != nil {
+			return err
+		}
+	}
+	if j.targets, err = f.targetFlags.read(j.io, args, j.note, j.warn); err != nil {
 		return err
 	}
 	if len(j.targets) == 0 {
@@ -285,12 +309,11 @@ func (j *scanJob) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fresh := !exists(path)
+	if !exists(path) {
+		j.made = path
+	}
 	if j.db, err = store.Open(ctx, path, store.Options{}); err != nil {
 		return fmt.Errorf("%w; --no-store scans without history", err)
-	}
-	if fresh {
-		j.note("history is kept in %s", path)
 	}
 	return nil
 }
@@ -327,17 +350,9 @@ func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, erro
 // wire puts the parts together.
 func (j *scanJob) wire(ctx context.Context) error {
 	f := j.flags
-	if err := enoughFiles(&f.conc, j.note); err != nil {
-		return err
-	}
 	var err error
-	if j.stores == nil {
-		if j.stores, err = trustStores(f.roots, j.note); err != nil {
-			return err
-		}
-	}
 	j.info.Stores = evidence.Infos(j.stores)
-	opt := verify.Options{Stores: j.stores, Tiers: j.settings.tiers}
+	opt := verify.Options{Stores: j.stores, Tiers: j.settings.tiers, Remember: 1024}
 	var cache evidence.Cache
 	if j.db != nil {
 		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {
@@ -380,6 +395,10 @@ func (j *scanJob) begin(ctx context.Context) error {
 	if j.settings.counting.baseline, err = loadBaseline(ctx, j.db, j.flags.baseline); err != nil {
 		return err
 	}
+	// Before the scan is noted: one that cannot tell is none.
+	if j.out, err = newAnswer(j.io, j.flags.outputFlags, j.settings.at, j.settings.counting); err != nil {
+		return err
+	}
 	if j.done == nil { // else it goes on under its old ID
 		id, err := uuid.NewV7()
 		if err != nil {
@@ -394,16 +413,21 @@ func (j *scanJob) begin(ctx context.Context) error {
 	if j.db == nil {
 		return nil
 	}
-	return j.db.BeginScan(ctx, j.info)
+	if err := j.db.BeginScan(ctx, j.info); err != nil {
+		return err
+	}
+	if j.made != "" {
+		j.note("history is kept in %s", j.made)
+	}
+	if j.flags.baseline == store.LastScan && j.settings.counting.baseline == nil {
+		j.note("--baseline last: this is the first scan, so every finding counts")
+	}
+	return nil
 }
 
 // run scans, reports and says how it ended.
 func (j *scanJob) run(ctx context.Context) (err error) {
-	out, err := newAnswer(j.io, j.flags.outputFlags, j.settings.at, j.settings.counting)
-	if err != nil {
-		return err
-	}
-	defer out.discard()
+	out := j.out
 	todo, err := j.order(ctx, out)
 	if err != nil {
 		return err

@@ -45,14 +45,18 @@ func (s shower) write(text func(w writer, opt report.Options) error, value any, 
 
 // certificate shows one certificate: itself, its paths, and who serves it.
 func (s shower) certificate(ctx context.Context, der []byte, c inventory.Certificate, first time.Time) error {
-	facts := inventory.Facts{Observation: inventory.Observation{
-		Offer: inventory.OfferDefault, Reach: inventory.Reach{Status: inventory.ReachOK}, Chain: [][]byte{der},
-	}}
-	j, err := judgeFacts(ctx, s.h.DB, s.h.judge, facts, s.h.at)
+	served, err := s.h.Where(ctx, inventory.Query{Digest: c.SHA256.String()})
 	if err != nil {
 		return err
 	}
-	served, err := s.h.Where(ctx, inventory.Query{Digest: c.SHA256.String()})
+	chain, err := s.servedWith(ctx, der, served)
+	if err != nil {
+		return err
+	}
+	facts := inventory.Facts{Observation: inventory.Observation{
+		Offer: inventory.OfferDefault, Reach: inventory.Reach{Status: inventory.ReachOK}, Chain: append([][]byte{der}, chain...),
+	}}
+	j, err := judgeFacts(ctx, s.h.DB, s.h.judge, facts, s.h.at)
 	if err != nil {
 		return err
 	}
@@ -79,6 +83,30 @@ func (s shower) certificate(ctx context.Context, der []byte, c inventory.Certifi
 		fmt.Fprint(w, "Served by:\n\n")
 		return report.Where(w, "table", places, opt)
 	}, value, der)
+}
+
+// servedWith returns the certificates that the first place which serves der
+// sends along with it: without them there may be no path to judge.
+func (s shower) servedWith(ctx context.Context, der []byte, served []inventory.Serving) ([][]byte, error) {
+	if len(served) == 0 {
+		return nil, nil
+	}
+	st, err := s.h.Target(ctx, served[0].View.Target)
+	if err != nil {
+		return nil, err
+	}
+	var rest [][]byte
+	for _, v := range st.Views {
+		if v.Facts.Observation.View() != served[0].View {
+			continue
+		}
+		for _, other := range slices.Concat(v.Facts.Observation.Chain, v.Facts.LastChain) {
+			if !slices.Equal(other, der) {
+				rest = append(rest, other)
+			}
+		}
+	}
+	return rest, nil
 }
 
 // target shows a target: its views, findings and chains.
@@ -135,7 +163,7 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 	line("Listed by", strings.Join(r.Target.Sources, ", "))
 	line("Known since", st.FirstSeen.Format(time.DateTime))
 	if x := r.Judgement.Expiry; x != nil {
-		line("Expires", fmt.Sprintf("%s, by %s %s", x.At.Format(time.DateTime), x.By, x.Subject))
+		line("Expires", strings.TrimSpace(fmt.Sprintf("%s, by %s %s", x.At.Format(time.DateTime), x.By, x.Subject)))
 	}
 	findings(w, r.Judgement.Findings)
 

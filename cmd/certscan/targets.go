@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"maps"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -23,13 +24,14 @@ func (f *targetFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.labels, "label", nil, "give every target the label `KEY=VALUE`, unless its list says otherwise; repeatable")
 }
 
-// read reads lists and arguments into one set.
-func (f *targetFlags) read(io streams, args []string, note func(string, ...any)) ([]inventory.Target, error) {
+// read reads lists and arguments into one set. It notes where they disagree,
+// and warns of rows that are no targets.
+func (f *targetFlags) read(io streams, args []string, note, warn func(string, ...any)) ([]inventory.Target, error) {
 	proto := inventory.TLS
 	if f.starttls != "" {
 		proto = inventory.Protocol(f.starttls)
 		if !proto.Valid() || proto == inventory.TLS {
-			return nil, usagef("--starttls %q is not known: want one of %v", f.starttls, inventory.Protocols()[1:])
+			return nil, usagef("--starttls %q is not known: want one of %s", f.starttls, joined(inventory.Protocols()[1:]))
 		}
 	}
 	labels, err := parseLabels(f.labels)
@@ -58,7 +60,7 @@ func (f *targetFlags) read(io streams, args []string, note func(string, ...any))
 		}
 		for t, err := range list {
 			if p, ok := errors.AsType[*discover.Problem](err); ok {
-				note("%v", p)
+				warn("%v", p)
 				continue
 			}
 			if err != nil {
@@ -68,6 +70,14 @@ func (f *targetFlags) read(io streams, args []string, note func(string, ...any))
 		}
 	}
 	return set.Targets(), nil
+}
+
+func joined[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, w := range list {
+		words[i] = string(w)
+	}
+	return strings.Join(words, ", ")
 }
 
 // withDefaults adds to labels those of defaults that it lacks.

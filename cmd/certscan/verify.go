@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	stdio "io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -40,14 +41,15 @@ func newVerifyCommand(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [flags] [FILE...]",
 		Short: "Judge certificate files, without a connection",
-		Long: `verify judges the certificates in files (PEM, DER, PKCS#7, PKCS#12) and directories
-by the same code as scan. In a file with several, those that issued others there
-are their chain. A file that is broken is reported and the rest is judged.
-Private keys are passed over.
+		Long: `verify judges the certificates in files (PEM, DER, PKCS#7, PKCS#12) and
+directories by the same code as scan. In a file with several, those that issued
+others there are their chain. A file that is broken is reported and the rest is
+judged. Private keys are passed over.
 ` + exitHelp,
 		Example: `  certscan verify /etc/letsencrypt/live/*/fullchain.pem
   certscan verify --name shop.example.com fullchain.pem
-  certscan verify --leaf leaf.pem --chain intermediate.pem --roots root.pem --at 2026-12-24
+  certscan verify --leaf cert.pem --chain chain.pem --roots root.pem
+  certscan verify --at 2026-12-24 cert.pem
   certscan verify /etc/ssl/private --format json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), io, f, args) },
 	}
@@ -212,7 +214,7 @@ func readChain(paths []string, opt certfile.Options) ([][]byte, error) {
 	for _, path := range paths {
 		c, err := certfile.Read(path, opt)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, usageError{fmt.Errorf("--chain: %w", err)}
 		}
 		for _, found := range c.Certificates {
 			ders = append(ders, found.DER)
@@ -225,7 +227,7 @@ func readChain(paths []string, opt certfile.Options) ([][]byte, error) {
 func (v *verifier) pair(ctx context.Context, leaf string, chain []string) (fileVerdict, error) {
 	first, err := certfile.Read(leaf, v.options)
 	if err != nil {
-		return fileVerdict{}, err
+		return fileVerdict{}, usageError{fmt.Errorf("--leaf: %w", err)}
 	}
 	ders := [][]byte{first.Certificates[0].DER}
 	for _, found := range first.Certificates[1:] {
@@ -253,6 +255,8 @@ func (v *verifier) files(ctx context.Context, paths []string) []fileVerdict {
 		fv := fileVerdict{Problem: err.Error()}
 		if p, ok := errors.AsType[*certfile.Problem](err); ok {
 			fv.File, fv.Line, fv.Problem = p.Path, p.Line, p.Err.Error()
+		} else if p, ok := errors.AsType[*fs.PathError](err); ok {
+			fv.File, fv.Problem = p.Path, p.Err.Error()
 		}
 		verdicts = append(verdicts, fv)
 	}

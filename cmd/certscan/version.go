@@ -36,9 +36,10 @@ func version() string {
 func newVersionCommand(io streams) *cobra.Command {
 	out := outputFlags{}
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, Go's, and the dates of the trust stores",
-		Args:  noArguments,
+		Use:     "version",
+		Short:   "Print the version, Go's, and the dates of the trust stores",
+		Example: `  certscan version --format json`,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if err := out.check(); err != nil {
 				return err

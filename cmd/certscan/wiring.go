@@ -120,7 +120,7 @@ func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache)
 	}
 	client, err := fetch.New(fetch.Options{Proxy: proxy, AllowNetworks: networks, AllowHosts: hosts})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usageError{fmt.Errorf("--fetch-proxy or %s: %w", proxyVariable, err)}
 	}
 	return evidence.New(evidence.Options{Fetcher: fetcher{client}, Decode: certfile.Decode, Cache: cache})
 }
@@ -233,7 +233,7 @@ func readExpected(flags []string) (expected, error) {
 		}
 		contents, err := certfile.Read(s, certfile.Options{})
 		if err != nil {
-			return e, usageError{fmt.Errorf("--expect: %w", err)}
+			return e, usageError{fmt.Errorf("--expect: %w: want a file with the certificate, or its SHA-256 of 64 digits", err)}
 		}
 		leaf := contents.Certificates[0].DER
 		e.fingerprints = append(e.fingerprints, inventory.FingerprintOf(leaf))

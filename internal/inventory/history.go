@@ -57,15 +57,15 @@ func ParseQuery(s string) (Query, error) {
 
 // A Serving says that a view serves a certificate.
 type Serving struct {
-	View        View
-	Certificate Fingerprint
-	Position    int // in the chain as served; 0 is the leaf
-	FirstSeen   time.Time
-	LastSeen    time.Time
+	View        View        `json:"view"`
+	Certificate Fingerprint `json:"sha256"`
+	Position    int         `json:"position"` // in the chain as served; 0 is the leaf
+	FirstSeen   time.Time   `json:"first_seen"`
+	LastSeen    time.Time   `json:"last_seen"`
 
 	// LastKnown: the view serves nothing at present, and this is what it served
 	// when it last did, at LastSeen.
-	LastKnown bool
+	LastKnown bool `json:"last_known"`
 }
 
 // A ChangeKind says what is different about a view.
