@@ -19,13 +19,39 @@ var errMissing = errors.New("not in the store")
 type chainLoader struct {
 	ctx    context.Context //nolint:containedctx // that of the transaction
 	tx     *sql.Tx
-	lists  *sql.Stmt
-	certs  *sql.Stmt
+	stmts  map[string]*sql.Stmt // closed with the transaction
 	issuer map[inventory.Fingerprint][]byte
 }
 
 func newChains(ctx context.Context, tx *sql.Tx) *chainLoader {
-	return &chainLoader{ctx: ctx, tx: tx, issuer: make(map[inventory.Fingerprint][]byte)}
+	return &chainLoader{ctx: ctx, tx: tx, stmts: make(map[string]*sql.Stmt), issuer: make(map[inventory.Fingerprint][]byte)}
+}
+
+// prepare prepares a statement that is run for each of many things.
+func (c *chainLoader) prepare(query string) (*sql.Stmt, error) {
+	if s, ok := c.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := c.tx.PrepareContext(c.ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	c.stmts[query] = s
+	return s, nil
+}
+
+// blob returns the only column of the only row of a query by hash.
+func (c *chainLoader) blob(query string, f inventory.Fingerprint) ([]byte, error) {
+	s, err := c.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	err = s.QueryRowContext(c.ctx, f[:]).Scan(&b)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errMissing
+	}
+	return b, err
 }
 
 // list returns the certificates of a chain by their hashes; nil for no chain.
@@ -33,15 +59,9 @@ func (c *chainLoader) list(id inventory.Fingerprint) ([]inventory.Fingerprint, e
 	if id.IsZero() {
 		return nil, nil
 	}
-	if c.lists == nil {
-		var err error
-		if c.lists, err = c.tx.PrepareContext(c.ctx, `SELECT certificates FROM chain WHERE id = ?`); err != nil {
-			return nil, err
-		}
-	}
-	var packed []byte
-	if err := c.lists.QueryRowContext(c.ctx, id[:]).Scan(&packed); err != nil {
-		return nil, fmt.Errorf("chain %s: %w", id, missing(err))
+	packed, err := c.blob(`SELECT certificates FROM chain WHERE id = ?`, id)
+	if err != nil {
+		return nil, fmt.Errorf("chain %s: %w", id, err)
 	}
 	return unpack(packed), nil
 }
@@ -78,15 +98,9 @@ func (c *chainLoader) certificate(f inventory.Fingerprint, issuer bool) ([]byte,
 	if der, ok := c.issuer[f]; ok {
 		return der, nil
 	}
-	if c.certs == nil {
-		var err error
-		if c.certs, err = c.tx.PrepareContext(c.ctx, `SELECT der FROM certificate WHERE sha256 = ?`); err != nil {
-			return nil, err
-		}
-	}
-	var der []byte
-	if err := c.certs.QueryRowContext(c.ctx, f[:]).Scan(&der); err != nil {
-		return nil, fmt.Errorf("certificate %s: %w", f, missing(err))
+	der, err := c.blob(`SELECT der FROM certificate WHERE sha256 = ?`, f)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", f, err)
 	}
 	if issuer {
 		if len(c.issuer) >= maxIssuers {
@@ -95,11 +109,4 @@ func (c *chainLoader) certificate(f inventory.Fingerprint, issuer bool) ([]byte,
 		c.issuer[f] = der
 	}
 	return der, nil
-}
-
-func missing(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return errMissing
-	}
-	return err
 }

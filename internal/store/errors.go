@@ -105,7 +105,7 @@ func checkHeader(path string) error {
 	if info, err := f.Stat(); err != nil {
 		return err
 	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("not a regular file; name another with --db")
+		return errors.New("not a regular file; name another with --db")
 	}
 	magic := make([]byte, 16)
 	n, err := io.ReadFull(f, magic)

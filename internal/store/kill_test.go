@@ -60,6 +60,10 @@ func victim(path string) int {
 		batch = batch[:0]
 		fmt.Println("recorded", n)
 	}
+	if err := db.Close(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
 	return 0
 }
 

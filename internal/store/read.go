@@ -274,7 +274,7 @@ func pastTargets(ctx context.Context, tx *sql.Tx, at int64, f func(inventory.Sto
 		if err != nil {
 			return err
 		}
-		views, err := viewsOf(ctx, tx, chains, r.key)
+		views, err := viewsOf(chains, r.key)
 		if err != nil {
 			return fmt.Errorf("history of %s: %w", r.key, err)
 		}

@@ -26,12 +26,16 @@ const spanColumns = `address, location, offer, reach, version, suite, key_exchan
 
 // viewsOf returns the spans of every view of a target, the views sorted and
 // their spans oldest first.
-func viewsOf(ctx context.Context, tx *sql.Tx, chains *chainLoader, target string) ([][]pastSpan, error) {
-	rows, err := tx.QueryContext(ctx, `
+func viewsOf(chains *chainLoader, target string) ([][]pastSpan, error) {
+	query, err := chains.prepare(`
 		SELECT `+spanColumns+`, until, seq FROM span WHERE target = ?1
 		UNION ALL
 		SELECT `+spanColumns+`, retired, seq FROM view WHERE target = ?1
-		ORDER BY address, location, offer, seq`, target)
+		ORDER BY address, location, offer, seq`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := query.QueryContext(chains.ctx, target)
 	var views [][]pastSpan
 	err = forEach(rows, err, func(rows *sql.Rows) error {
 		s, err := scanSpan(rows, target, chains)
@@ -92,7 +96,7 @@ func (d *DB) Spans(ctx context.Context, target string) ([]inventory.Span, error)
 		if !known {
 			return ErrUnknownTarget
 		}
-		views, err := viewsOf(ctx, tx, newChains(ctx, tx), target)
+		views, err := viewsOf(newChains(ctx, tx), target)
 		for _, v := range views {
 			for _, s := range v {
 				spans = append(spans, s.Span)
@@ -126,7 +130,7 @@ func (d *DB) Changes(ctx context.Context, from, to time.Time) iter.Seq2[inventor
 				if err := rows.Scan(&target); err != nil {
 					return err
 				}
-				views, err := viewsOf(ctx, tx, chains, target)
+				views, err := viewsOf(chains, target)
 				if err != nil {
 					return err
 				}
