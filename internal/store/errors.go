@@ -53,6 +53,8 @@ func (d *DB) explain(what string, err error) error {
 		hint = "another program holds it: try again when that has ended"
 	case sqlite3.SQLITE_NOTADB:
 		hint = errFormat.Error()
+	case sqlite3.SQLITE_IOERR:
+		hint = "the disk failed, or a limit on the size of files was met (ulimit -f): see to that and run it again; what was stored before is safe"
 	case sqlite3.SQLITE_CORRUPT:
 		hint = "the file is damaged: restore a backup, or name another file with --db"
 	}

@@ -28,9 +28,9 @@ const spanColumns = `address, location, offer, reach, version, suite, key_exchan
 // their spans oldest first.
 func viewsOf(chains *chainLoader, target string) ([][]pastSpan, error) {
 	query, err := chains.prepare(`
-		SELECT `+spanColumns+`, until, seq FROM span WHERE target = ?1
+		SELECT ` + spanColumns + `, until, seq FROM span WHERE target = ?1
 		UNION ALL
-		SELECT `+spanColumns+`, retired, seq FROM view WHERE target = ?1
+		SELECT ` + spanColumns + `, retired, seq FROM view WHERE target = ?1
 		ORDER BY address, location, offer, seq`)
 	if err != nil {
 		return nil, err

@@ -98,6 +98,9 @@ func (d *DB) openWrite(ctx context.Context, opt Options) error {
 	if err := prepareFile(d.path); err != nil {
 		return d.explain("open", err)
 	}
+	if err := d.recognise(ctx); err != nil {
+		return d.explain("open", err)
+	}
 	var err error
 	if d.lock, err = takeLock(d.path+".lock", opt.Command); err != nil {
 		return d.explain("lock", err)
@@ -122,6 +125,20 @@ func (d *DB) openWrite(ctx context.Context, opt Options) error {
 		d.cache.all = make(map[stateID]struct{})
 	}
 	return d.openReaders("ro")
+}
+
+// recognise refuses a database that is not ours while it is still untouched:
+// to open it for writing would already make it use a write-ahead log.
+func (d *DB) recognise(ctx context.Context) error {
+	if info, err := os.Stat(d.path); err != nil || info.Size() == 0 {
+		return err
+	}
+	r, err := sql.Open("sqlite", dsn(d.path, "ro"))
+	if err != nil {
+		return err
+	}
+	_, err = schemaVersion(ctx, r)
+	return errors.Join(err, r.Close())
 }
 
 func (d *DB) openRead(ctx context.Context) error {
