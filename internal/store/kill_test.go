@@ -21,7 +21,7 @@ import (
 const victimEnv = "CERTSCAN_STORE_VICTIM"
 
 const (
-	victimTargets = 2000
+	victimTargets = 1000
 	victimBatch   = 50
 )
 
