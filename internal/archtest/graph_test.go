@@ -30,6 +30,7 @@ func allowed() map[string][]string {
 		"internal/storetest": words,
 		"internal/verify":    words,
 
+		"docs":              words,
 		"internal/archtest": {},
 		"internal/bench":    {"internal/inventory", "internal/lab"},
 		"internal/peers":    words,
