@@ -226,8 +226,9 @@ func parseSeverity(s string) (inventory.Severity, error) {
 // replaceFile is a file that takes its place when it is complete, so that a
 // reader never sees half an answer and an old one survives a failure.
 type replaceFile struct {
-	*os.File
-	path string
+	f       *os.File
+	path    string // as asked for
+	inPlace bool   // f is path itself
 }
 
 func createReplacing(path string) (*replaceFile, error) {
@@ -236,30 +237,46 @@ func createReplacing(path string) (*replaceFile, error) {
 		if err != nil {
 			return nil, outputError(path, err)
 		}
-		return &replaceFile{File: f}, nil
+		return &replaceFile{f, path, true}, nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return nil, outputError(path, err)
 	}
+	r := &replaceFile{f, path, false}
 	if err := f.Chmod(0o644); err != nil {
-		f.Close()
-		os.Remove(f.Name())
+		r.discard()
 		return nil, outputError(path, err)
 	}
-	return &replaceFile{f, path}, nil
+	return r, nil
+}
+
+// Write implements [io.Writer].
+func (r *replaceFile) Write(p []byte) (int, error) {
+	n, err := r.f.Write(p)
+	if err != nil {
+		return n, outputError(r.path, err)
+	}
+	return n, nil
 }
 
 // commit puts the file in its place.
-func (f *replaceFile) commit() error {
-	err := f.Close()
-	if err == nil && f.path != "" {
-		err = os.Rename(f.Name(), f.path)
+func (r *replaceFile) commit() error {
+	err := r.f.Close()
+	if err == nil && !r.inPlace {
+		err = os.Rename(r.f.Name(), r.path)
 	}
 	if err != nil {
-		return outputError(f.path, err)
+		return outputError(r.path, err)
 	}
 	return nil
+}
+
+// discard removes what was written, if it was not committed.
+func (r *replaceFile) discard() {
+	if r.f.Close() == nil && !r.inPlace {
+		os.Remove(r.f.Name())
+	}
 }
 
 // outputError names the file that was asked for in err, and not the one that is
@@ -271,11 +288,4 @@ func outputError(path string, err error) error {
 		err = l.Err
 	}
 	return fmt.Errorf("--output %q: %w", path, err)
-}
-
-// discard removes what was written, if it was not committed.
-func (f *replaceFile) discard() {
-	if f.Close() == nil && f.path != "" {
-		os.Remove(f.Name())
-	}
 }

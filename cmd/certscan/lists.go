@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,20 +68,15 @@ func newFindingsCommand(io streams) *cobra.Command {
 				return err
 			}
 			defer h.Close()
-			var failed error
-			spans := func(yield func(inventory.FindingSpan) bool) {
-				for s, err := range h.Findings(cmd.Context(), from, to) {
-					if err != nil {
-						failed = err
-						return
-					}
-					if !yield(s) {
-						return
-					}
+			var spans []inventory.FindingSpan
+			for s, err := range h.Findings(cmd.Context(), from, to) {
+				if err != nil {
+					return err
 				}
+				spans = append(spans, s)
 			}
 			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
-				return errors.Join(report.FindingSpans(w, f.format, spans, opt), failed)
+				return report.FindingSpans(w, f.format, slices.Values(spans), opt)
 			})
 		},
 	}
