@@ -79,7 +79,7 @@ func TestReference(t *testing.T) {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "certscan")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../cmd/certscan")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin, "../cmd/certscan")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
