@@ -138,8 +138,13 @@ func Groups(w io.Writer, format string, groups []Group, opt Options) error {
 		name: "groups",
 		columns: []column{
 			{name: strings.ToUpper(by), fair: 24, min: 12, cut: cutEnd},
-			{name: "TARGETS", right: true}, {name: "ENDPOINTS", right: true}, {name: "CERTS", right: true},
-			{name: "EXPIRES"}, {name: "LEFT", right: true}, {name: "WORST"}, {name: "NEXT TARGET", fair: 20, min: 12, cut: cutMiddle, drop: true},
+			{name: "TARGETS", right: true},
+			{name: "ENDPOINTS", right: true},
+			{name: "CERTS", right: true},
+			{name: "EXPIRES"},
+			{name: "LEFT", right: true},
+			{name: "WORST"},
+			{name: "NEXT TARGET", fair: 20, min: 12, cut: cutMiddle, drop: true},
 		},
 		cells: func(g Group) []cell { return groupCells(g, opt) },
 		header: []string{
@@ -182,7 +187,12 @@ func groupCells(g Group, opt Options) []cell {
 	}
 	return []cell{
 		{key, plain},
-		{strconv.Itoa(g.Targets), plain}, {strconv.Itoa(g.Endpoints), plain}, {strconv.Itoa(g.Certificates), plain},
-		{next, plain}, {days, plain}, {status, statusStyle(g.Worst, status)}, {Clean(g.NextTarget), dim},
+		{strconv.Itoa(g.Targets), plain},
+		{strconv.Itoa(g.Endpoints), plain},
+		{strconv.Itoa(g.Certificates), plain},
+		{next, plain},
+		{days, plain},
+		{status, statusStyle(g.Worst, status)},
+		{Clean(g.NextTarget), dim},
 	}
 }

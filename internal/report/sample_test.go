@@ -134,7 +134,8 @@ func fleet() []inventory.Result {
 	old.Judgement.Tier = "7d"
 	add(judged(
 		result(t, seen(t, "192.0.2.10", leaf(t.Host, 88*day)), seen(t, "192.0.2.11", leaf(t.Host, 88*day)), old),
-		inventory.Critical, inventory.CodePartiallyDeployed, "192.0.2.12 still serves the certificate that expires on 2026-11-28; 2 of 3 addresses serve the new one"))
+		inventory.Critical, inventory.CodePartiallyDeployed, "192.0.2.12 still serves the certificate that expires on 2026-11-28; 2 of 3 addresses serve the new one",
+	))
 
 	t = target("dual.example:443") // a second certificate that nobody looks at
 	rsa := with(seen(t, "192.0.2.20", leaf("rsa."+t.Host, 12*day)), inventory.Warning, inventory.CodeExpiring, "expires in 12 days, on 2026-12-04")

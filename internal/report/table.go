@@ -225,8 +225,11 @@ func (h *tableHandler) grid() *grid {
 	g := &grid{w: h.w, width: h.opt.Width, color: h.opt.Color}
 	if h.terminal() {
 		g.columns = []column{
-			{name: "TARGET", fair: 30, min: 20, cut: cutTarget}, {name: "EXPIRES"}, {name: "LEFT", right: true},
-			{name: "STATUS", fair: 19, min: 12, cut: cutList}, {name: "ISSUER", fair: 9, min: 4, cut: cutEnd},
+			{name: "TARGET", fair: 30, min: 20, cut: cutTarget},
+			{name: "EXPIRES"},
+			{name: "LEFT", right: true},
+			{name: "STATUS", fair: 19, min: 12, cut: cutList},
+			{name: "ISSUER", fair: 9, min: 4, cut: cutEnd},
 		}
 		return g
 	}

@@ -158,7 +158,8 @@ func (s *OwnSide) correct(r *inventory.Result) {
 			continue
 		case s.issuer != "" && unknown && issuer == s.issuer:
 			s.fault(FaultInterception, fmt.Sprintf(
-				"unrelated names all serve certificates by the unknown issuer %q: a proxy between here and there replaces them, or it is your own CA and --roots FILE is missing", issuer))
+				"unrelated names all serve certificates by the unknown issuer %q: a proxy between here and there replaces them, or it is your own CA and --roots FILE is missing", issuer,
+			))
 			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnknownIssuer, inventory.CodeUntrustedRoot, inventory.CodeIncompleteChain)
 			continue
 		}

@@ -160,18 +160,23 @@ func TestMissingIssuersAreAskedFor(t *testing.T) {
 	}{
 		{"asks for the issuer", ders(leaf), nil, "unknown_issuer", []inventory.Need{need("lower")}, "has not been fetched"},
 		{
-			"and for the next", ders(leaf), inventory.EvidenceSet{need("lower"): has(lower)}, "unknown_issuer",
-			[]inventory.Need{need("upper")}, `"CN=Upper,O=Test"`,
+			"and for the next", ders(leaf),
+			inventory.EvidenceSet{need("lower"): has(lower)},
+			"unknown_issuer",
+			[]inventory.Need{need("upper")},
+			`"CN=Upper,O=Test"`,
 		},
 		{
-			"until there is a path", ders(leaf), inventory.EvidenceSet{need("lower"): has(lower), need("upper"): has(upper)},
+			"until there is a path", ders(leaf),
+			inventory.EvidenceSet{need("lower"): has(lower), need("upper"): has(upper)},
 			"incomplete", nil, "http://aia.example/lower.cer",
 		},
 		{"asks for nothing that was served", ders(leaf, lower), nil, "unknown_issuer", []inventory.Need{need("upper")}, ""},
 		{"says why it failed", ders(leaf), inventory.EvidenceSet{need("lower"): fails}, "unknown_issuer", nil, "HTTP status 404"},
 		{"asks for nothing with a path", ders(leaf, lower, upper), nil, "trusted", nil, ""},
 		{
-			"is not led astray", ders(leaf), inventory.EvidenceSet{need("lower"): has(newRoot(t, "Lower"))},
+			"is not led astray", ders(leaf),
+			inventory.EvidenceSet{need("lower"): has(newRoot(t, "Lower"))},
 			"unknown_issuer", nil, "its key did not sign",
 		},
 	} {
