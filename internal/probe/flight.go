@@ -306,7 +306,7 @@ func parseCertificate(b []byte, modern bool) (certificateMessage, error) {
 	var c certificateMessage
 	var context, list cryptobyte.String
 	s := cryptobyte.String(b)
-	bad := fmt.Errorf("Certificate: %w", errMessage)
+	bad := fmt.Errorf("certificate message: %w", errMessage)
 	if modern && !s.ReadUint8LengthPrefixed(&context) || !s.ReadUint24LengthPrefixed(&list) {
 		return c, bad
 	}

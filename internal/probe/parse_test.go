@@ -196,7 +196,7 @@ func TestNames(t *testing.T) {
 	}
 	for id := range uint16(0x1200) {
 		if name := probe.GroupName(id); id != 0 && name == "" {
-			t.Error(fmt.Sprintf("group %d has no name", id))
+			t.Errorf("group %d has no name", id)
 		}
 	}
 }

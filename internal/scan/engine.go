@@ -16,6 +16,7 @@ import (
 const (
 	batchSize   = 250                    // results in one store transaction
 	batchDelay  = 500 * time.Millisecond // and the longest that one waits for others
+	lookAhead   = 64                     // targets read from memory together
 	needRounds  = 4                      // how often judging may ask for more evidence
 	needWaiters = 256                    // targets that may wait for evidence without holding others up
 	poolSamples = 6                      // handshakes with an address whose state comes and goes
@@ -39,6 +40,9 @@ type Evidence interface {
 
 // A Memory is what earlier examinations saw.
 type Memory interface {
+	// Prefetch says which targets Known will be asked for next: reading many at
+	// once is cheaper.
+	Prefetch(ctx context.Context, targets []string) error
 	Known(ctx context.Context, target string) ([]inventory.KnownView, error)
 	Chain(ctx context.Context, id inventory.Fingerprint) ([][]byte, error)
 }
@@ -116,23 +120,60 @@ func (e *Engine) Run(ctx context.Context, targets iter.Seq[inventory.Target], re
 
 func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Target], results chan<- inventory.Result) error {
 	g, gctx := errgroup.WithContext(ctx)
-	for t := range targets {
-		if e.opt.Admission.Admit(gctx) != nil {
+	for ahead := range chunks(targets, lookAhead) {
+		if err := e.prefetch(gctx, ahead); err != nil {
+			g.Go(func() error { return unlessEnded(gctx, err) })
 			break
 		}
-		g.Go(func() error {
-			r, complete, err := e.examine(gctx, t)
-			if err != nil {
-				return fmt.Errorf("%s: %w", t, err)
+		for _, t := range ahead {
+			if e.opt.Admission.Admit(gctx) != nil {
+				return g.Wait()
 			}
-			if !complete {
-				return nil // interrupted: --resume begins it again
-			}
-			results <- r // is read until it is closed, whatever happens
-			return nil
-		})
+			g.Go(func() error {
+				r, complete, err := e.examine(gctx, t)
+				if err != nil {
+					return fmt.Errorf("%s: %w", t, err)
+				}
+				if complete { // else interrupted: --resume begins it again
+					results <- r // is read until it is closed, whatever happens
+				}
+				return nil
+			})
+		}
 	}
 	return g.Wait()
+}
+
+// chunks is [slices.Chunk] for a sequence.
+func chunks(seq iter.Seq[inventory.Target], n int) iter.Seq[[]inventory.Target] {
+	return func(yield func([]inventory.Target) bool) {
+		var chunk []inventory.Target
+		for t := range seq {
+			if chunk = append(chunk, t); len(chunk) == n {
+				if !yield(chunk) {
+					return
+				}
+				chunk = nil
+			}
+		}
+		if len(chunk) > 0 {
+			yield(chunk)
+		}
+	}
+}
+
+func (e *Engine) prefetch(ctx context.Context, targets []inventory.Target) error {
+	if e.opt.Memory == nil {
+		return nil
+	}
+	keys := make([]string, len(targets))
+	for i, t := range targets {
+		keys[i] = t.Key()
+	}
+	if err := e.opt.Memory.Prefetch(ctx, keys); err != nil {
+		return fmt.Errorf("what is known: %w", err)
+	}
+	return nil
 }
 
 // examine takes one admitted target through probing and judging.

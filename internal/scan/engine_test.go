@@ -115,6 +115,8 @@ type memory struct {
 	chains map[inventory.Fingerprint][][]byte
 }
 
+func (m memory) Prefetch(context.Context, []string) error { return nil }
+
 func (m memory) Known(_ context.Context, target string) ([]inventory.KnownView, error) {
 	return m.known[target], nil
 }
