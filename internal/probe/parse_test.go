@@ -3,7 +3,6 @@ package probe_test
 import (
 	"bytes"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"slices"
