@@ -88,13 +88,14 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	if err := job.run(ctx); err != nil {
 		return err
 	}
-	if f.endpoints == 0 && !f.stay {
+	if f.endpoints == 0 {
 		fmt.Fprint(io.err, lookAt)
 	}
-	if f.stay {
-		return stay(ctx, io, fleet, dir, job.flags.db)
+	if !f.stay {
+		return nil
 	}
-	return nil
+	job.close() // so that others may write to its history
+	return stay(ctx, io, fleet, dir, job.flags.db, args[len(args)-1])
 }
 
 // demoJob is a scan of the fleet as a user would make it.
@@ -132,13 +133,13 @@ What to look at:
 `
 
 // stay keeps the fleet up until ctx ends.
-func stay(ctx context.Context, io streams, fleet *lab.Lab, dir, db string) error {
+func stay(ctx context.Context, io streams, fleet *lab.Lab, dir, db, target string) error {
 	public, _, err := fleet.WriteRoots(dir)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	fmt.Fprintf(io.err, "\nThe fleet stays up until Ctrl-C. In another shell:\n  certscan scan --db %s --resolver %s --roots %s --allow-fetch %s %s\n",
-		strconv.Quote(db), fleet.Resolver(), strconv.Quote(public), fleet.AllowFetch()[0], "stale-node."+lab.Domain)
+		strconv.Quote(db), fleet.Resolver(), strconv.Quote(public), fleet.AllowFetch()[0], target)
 	<-ctx.Done()
 	return nil
 }

@@ -202,6 +202,7 @@ func (j *scanJob) close() {
 	}
 	if j.db != nil {
 		j.db.Close()
+		j.db = nil
 	}
 }
 
@@ -318,8 +319,9 @@ func (j *scanJob) openStore(ctx context.Context) error {
 	return nil
 }
 
-// resumeLast takes up the last interrupted scan: its arguments, unless targets
-// are named again, and the targets that it has finished.
+// resumeLast takes up the last interrupted scan: its arguments, with the flags
+// that are given now on top, unless targets are named again; and the targets
+// that it has finished.
 func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, error) {
 	info, done, err := j.db.Resumable(ctx)
 	if err != nil {
@@ -338,13 +340,16 @@ func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, erro
 			return nil, usagef("--resume: scan %s read its targets from standard input: give them again with -f -", info.ID)
 		}
 	}
-	f.storeFlags, f.resume = j.flags.storeFlags, true
-	if j.flags.output != "" {
-		f.output = j.flags.output
+	targets := cmd.Flags().Args()
+	if len(j.io.args) > 0 {
+		if err := cmd.ParseFlags(j.io.args[1:]); err != nil {
+			return nil, usageError{flagError(err)}
+		}
 	}
+	f.storeFlags, f.resume = j.flags.storeFlags, true
 	j.flags = f
 	j.note("resuming the scan that began at %s: certscan scan %s", info.Started.Format(time.DateTime), strings.Join(info.Arguments, " "))
-	return cmd.Flags().Args(), nil
+	return targets, nil
 }
 
 // wire puts the parts together.

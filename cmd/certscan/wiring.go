@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -140,32 +139,6 @@ func trustStores(specs []string, note func(string, ...any)) ([]inventory.TrustSt
 	return stores, nil
 }
 
-// filesBeside is how many file descriptors are wanted besides one for each
-// connection in flight: database, resolver sockets, fetches, standard streams.
-const filesBeside = 128
-
-// enoughFiles raises the limit on open files as far as allowed, and refuses a
-// concurrency above it: a connection that found no descriptor would look like a
-// dead endpoint.
-func enoughFiles(concurrency *int, note func(string, ...any)) error {
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return nil //nolint:nilerr // unknown limit: local_error tells if it is met
-	}
-	if want := uint64(*concurrency + filesBeside); lim.Cur < want && lim.Cur < lim.Max {
-		lim.Cur = min(want, lim.Max)
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-			note("raise the limit on open files to %d: %v", lim.Cur, err)
-		}
-		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
-	}
-	if room := int64(lim.Cur) - filesBeside; int64(*concurrency) > room {
-		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
-			*concurrency, *concurrency+filesBeside, lim.Cur, max(room, 1))
-	}
-	return nil
-}
-
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
@@ -203,7 +176,7 @@ func newExpectingJudge(opt verify.Options, expect []string, targets []inventory.
 	if err != nil {
 		return nil, err
 	}
-	opt.Expect = expected.fingerprints
+	opt.Expect = expected.leaves
 	if j.expecting, err = verify.New(opt); err != nil {
 		return nil, err
 	}
@@ -219,8 +192,8 @@ func newExpectingJudge(opt verify.Options, expect []string, targets []inventory.
 // expected is what --expect names. A fingerprint alone says nothing of names,
 // so it is expected everywhere; a file's certificate where it is valid.
 type expected struct {
-	fingerprints []inventory.Fingerprint
-	certificates [][]byte // DER
+	leaves       []inventory.Certificate
+	certificates [][]byte // DER of those that came in a file
 	everywhere   bool
 }
 
@@ -228,7 +201,7 @@ func readExpected(flags []string) (expected, error) {
 	var e expected
 	for _, s := range flags {
 		if fp, err := inventory.ParseFingerprint(s); err == nil && !exists(s) {
-			e.fingerprints, e.everywhere = append(e.fingerprints, fp), true
+			e.leaves, e.everywhere = append(e.leaves, inventory.Certificate{SHA256: fp}), true
 			continue
 		}
 		contents, err := certfile.Read(s, certfile.Options{})
@@ -236,7 +209,7 @@ func readExpected(flags []string) (expected, error) {
 			return e, usageError{fmt.Errorf("--expect: %w: want a file with the certificate, or its SHA-256 of 64 digits", err)}
 		}
 		leaf := contents.Certificates[0].DER
-		e.fingerprints = append(e.fingerprints, inventory.FingerprintOf(leaf))
+		e.leaves = append(e.leaves, verify.Parse(leaf))
 		e.certificates = append(e.certificates, leaf)
 	}
 	return e, nil

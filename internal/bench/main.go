@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command bench measures what a scan costs, against a plain Go loop that does
 // no more than dial, handshake and close, in the same run.
 //

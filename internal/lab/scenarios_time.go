@@ -39,7 +39,7 @@ func timeScenarios() []definition {
 			about: fmt.Sprintf("A certificate of 90 days with %d to go, inside the tier of %d.", tier.left, tier.days),
 			want:  wants(inventory.CodeExpiring),
 			build: func(s *site) {
-				left := tier.left * day
+				left := tier.left*day + time.Hour
 				s.serve(s.tls(s.leaf(s.issuing, s.host, s.valid(left-90*day, left)), s.issuing))
 			},
 		})

@@ -117,9 +117,6 @@ func (l listing[T]) table(w *bufio.Writer, items iter.Seq[T], opt Options) error
 			if row[i].text == "" {
 				row[i] = cell{"-", dim}
 			}
-			if opt.Width == 0 && i < len(row)-1 {
-				row[i].text = strings.ReplaceAll(row[i].text, " ", "_")
-			}
 		}
 		rows = append(rows, row)
 	}

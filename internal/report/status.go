@@ -11,15 +11,14 @@ import (
 
 const day = 24 * time.Hour
 
-// daysLeft is the number of whole days until at, rounded down: -1 from the
-// moment of expiry.
+// daysLeft is the number of whole days until at, or, negative, since then: -1
+// from the moment of expiry, because 0 is the last day on which all is well.
 func daysLeft(at, now time.Time) int {
 	d := at.Sub(now)
-	n := int(d / day)
-	if d < 0 && d%day != 0 {
-		n--
+	if n := int(d / day); d >= 0 || n < 0 {
+		return n
 	}
-	return n
+	return -1
 }
 
 // left is daysLeft for people: "28d", and hours in the last two days.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,6 +199,7 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 	if ctx.Err() != nil {
 		return r, false, nil
 	}
+	slices.SortStableFunc(r.Endpoints, byAddress) // not by who answered first
 
 	select {
 	case e.waiting <- struct{}{}:
@@ -208,6 +211,13 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 		return r, false, unlessEnded(ctx, err)
 	}
 	return r, ctx.Err() == nil, nil
+}
+
+// byAddress orders endpoints by address, those of one address as they were made.
+func byAddress(a, b inventory.Endpoint) int {
+	x, _ := netip.ParseAddr(a.Observation.Address) // no address sorts first
+	y, _ := netip.ParseAddr(b.Observation.Address)
+	return x.Compare(y)
 }
 
 // unlessEnded keeps an error that is only the echo of an interruption from

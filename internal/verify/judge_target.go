@@ -185,14 +185,14 @@ func addressList(list []string) string {
 }
 
 // deployment compares with the leaves that should be served. An address has the
-// new certificate if one of its offers shows it and no chain of a pool shows
-// another for the same offer; one that could not be seen is unknown, never
+// new certificate if it shows it and shows no other with the same kind of key:
+// the renewed ECDSA certificate does not excuse an old RSA one beside it that is
+// expected to be new too. An address that could not be seen is unknown, never
 // deployed.
 func (j *Judge) deployment(views []inventory.Endpoint) (inventory.Code, string) {
+	kinds := j.expectedKinds(views)
+	has, stale := make(map[string]bool), make(map[string]bool) // by address
 	var order []string
-	state := make(map[string]bool) // by address: seen, and with what result
-	var done, unknown []string
-	var others []serving
 	for i := range views {
 		v := &views[i]
 		a := v.Observation.Address
@@ -202,34 +202,61 @@ func (j *Judge) deployment(views []inventory.Endpoint) (inventory.Code, string) 
 		if !proven(v) {
 			continue
 		}
-		all := true
+		if _, seen := has[a]; !seen {
+			has[a] = false
+		}
 		for _, c := range leaves(v) {
-			if !slices.Contains(j.opt.Expect, c.SHA256) {
-				all = false
-				others = addServing(others, *c, a)
+			if j.expects(c.SHA256) {
+				has[a] = true
+			} else if kinds[algorithm(*c)] {
+				stale[a] = true
 			}
 		}
-		state[a] = state[a] || all
 	}
-	var lagging []string
+	var done, lagging, unknown []string
 	for _, a := range order {
-		switch ok, seen := state[a]; {
+		switch expected, seen := has[a]; {
 		case !seen:
 			unknown = append(unknown, a)
-		case ok:
+		case expected && !stale[a]:
 			done = append(done, a)
 		default:
 			lagging = append(lagging, a)
 		}
 	}
-	parts := make([]string, 0, len(others))
-	for _, s := range others {
-		// Where the new certificate is, another beside it is of another key type.
-		s.addresses = slices.DeleteFunc(s.addresses, func(a string) bool { return state[a] })
-		if len(s.addresses) > 0 {
-			parts = append(parts, describe(s))
+	return j.deployed(done, lagging, unknown, j.instead(views, lagging, kinds))
+}
+
+// instead describes what the laggards serve that should be the expected leaf.
+func (j *Judge) instead(views []inventory.Endpoint, lagging []string, kinds map[string]bool) string {
+	var rest, all []serving
+	for i := range views {
+		v := &views[i]
+		if !proven(v) || !slices.Contains(lagging, v.Observation.Address) {
+			continue
+		}
+		for _, c := range leaves(v) {
+			if j.expects(c.SHA256) {
+				continue
+			}
+			all = addServing(all, *c, v.Observation.Address)
+			if kinds[algorithm(*c)] {
+				rest = addServing(rest, *c, v.Observation.Address)
+			}
 		}
 	}
+	if len(rest) == 0 {
+		rest = all
+	}
+	parts := make([]string, len(rest))
+	for i, s := range rest {
+		parts[i] = describe(s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// deployed says how far the expected certificate has come.
+func (j *Judge) deployed(done, lagging, unknown []string, instead string) (inventory.Code, string) {
 	rest := ""
 	if len(unknown) > 0 {
 		rest = fmt.Sprintf("; unknown at %s, which could not be examined", addressList(unknown))
@@ -239,18 +266,51 @@ func (j *Judge) deployment(views []inventory.Endpoint) (inventory.Code, string) 
 	case len(done) == 0 && len(lagging) == 0:
 		return inventory.CodeNotDeployed, fmt.Sprintf("nothing shows that %s is served%s", want, rest)
 	case len(done) == 0:
-		return inventory.CodeNotDeployed, fmt.Sprintf("%s should be served, but what is served is %s%s", want, strings.Join(parts, "; "), rest)
+		return inventory.CodeNotDeployed, fmt.Sprintf("%s should be served, but what is served is %s%s", want, instead, rest)
 	case len(lagging) > 0:
 		return inventory.CodePartiallyDeployed, fmt.Sprintf("%s is served by %s, but not by %s: %s%s",
-			want, addressList(done), addressList(lagging), strings.Join(parts, "; "), rest)
+			want, addressList(done), addressList(lagging), instead, rest)
 	}
 	return "", ""
+}
+
+// expects reports whether a leaf is one of those that should be served.
+func (j *Judge) expects(leaf inventory.Fingerprint) bool {
+	return slices.ContainsFunc(j.opt.Expect, func(c inventory.Certificate) bool { return c.SHA256 == leaf })
+}
+
+// expectedKinds are the kinds of key of the expected leaves. Of one that is
+// named by its fingerprint alone, the kind is known once somebody serves it.
+func (j *Judge) expectedKinds(views []inventory.Endpoint) map[string]bool {
+	kinds := make(map[string]bool)
+	for _, c := range j.opt.Expect {
+		if c.Key != "" {
+			kinds[algorithm(c)] = true
+		}
+	}
+	for i := range views {
+		if !proven(&views[i]) {
+			continue
+		}
+		for _, c := range leaves(&views[i]) {
+			if j.expects(c.SHA256) {
+				kinds[algorithm(*c)] = true
+			}
+		}
+	}
+	return kinds
+}
+
+// algorithm is that of the key without its size: "ECDSA", "RSA".
+func algorithm(c inventory.Certificate) string {
+	kind, _, _ := strings.Cut(c.Key, " ")
+	return kind
 }
 
 func (j *Judge) expected() string {
 	e := j.opt.Expect
 	if len(e) == 1 {
-		return "the expected certificate " + shortID(e[0])
+		return "the expected certificate " + shortID(e[0].SHA256)
 	}
-	return fmt.Sprintf("one of the %d expected certificates (%s …)", len(e), shortID(e[0]))
+	return fmt.Sprintf("one of the %d expected certificates (%s …)", len(e), shortID(e[0].SHA256))
 }

@@ -1,6 +1,8 @@
 package verify_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -16,10 +18,19 @@ import (
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	root := newRoot(t, "Root")
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ca := root.ca(t, "CA")
 	old := ders(ca.leaf(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-80*day), now.Add(10*day) }), ca)
 	fresh := ders(ca.leaf(t), ca)
-	newID := inventory.FingerprintOf(fresh[0])
+	freshRSA := ders(sign(t, leafTemplate(t), ca, rsaKey), ca)
+	oldTemplate := leafTemplate(t)
+	oldTemplate.NotBefore, oldTemplate.NotAfter = now.Add(-80*day), now.Add(10*day)
+	oldRSA := ders(sign(t, oldTemplate, ca, rsaKey), ca)
+	expected := []inventory.Certificate{verify.Parse(fresh[0])}
+	byDigest := []inventory.Certificate{{SHA256: inventory.FingerprintOf(fresh[0])}}
 	type seen struct {
 		addr  string
 		chain [][]byte
@@ -41,7 +52,7 @@ func TestTarget(t *testing.T) {
 	yes, no := new(true), new(false)
 	for _, tt := range []struct {
 		name     string
-		expect   []inventory.Fingerprint
+		expect   []inventory.Certificate
 		views    []seen
 		codes    []string
 		mentions string
@@ -66,35 +77,49 @@ func TestTarget(t *testing.T) {
 		{name: "no RSA key is no failure", views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", nil, noRSA}}, verified: yes},
 		{name: "no views", views: nil},
 
-		{name: "deployed everywhere", expect: []inventory.Fingerprint{newID}, views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.2", fresh, nil}}, verified: yes},
+		{name: "deployed everywhere", expect: expected, views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.2", fresh, nil}}, verified: yes},
 		{
-			name: "deployed nowhere", expect: []inventory.Fingerprint{newID}, views: []seen{{"192.0.2.1", old, nil}},
+			name: "deployed nowhere", expect: expected, views: []seen{{"192.0.2.1", old, nil}},
 			codes: []string{"not_deployed"}, mentions: "until 2026-12-02", tier: "14d", verified: yes,
 		},
 		{
-			name: "deployed on one of two", expect: []inventory.Fingerprint{newID}, views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.2", old, nil}},
+			name: "deployed on one of two", expect: expected, views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.2", old, nil}},
 			codes: []string{"addresses_disagree", "partially_deployed"}, mentions: "but not by 192.0.2.2:", tier: "14d", verified: yes,
 		},
 		{
-			name: "deployed for one key type", expect: []inventory.Fingerprint{newID}, tier: "14d", verified: yes,
-			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", old, offer(inventory.OfferRSA)}},
+			name: "another key type is no business of the expectation", expect: expected, tier: "14d", verified: yes,
+			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", oldRSA, offer(inventory.OfferRSA)}},
 		},
 		{
-			name: "deployed for one key type here only", expect: []inventory.Fingerprint{newID}, tier: "14d", verified: yes,
-			views: []seen{{"192.0.2.1", old, nil}, {"192.0.2.1", fresh, offer(inventory.OfferRSA)}, {"192.0.2.2", old, nil}},
-			codes: []string{"partially_deployed"}, mentions: "192.0.2.2",
+			name: "an old RSA certificate beside a new ECDSA one", expect: append(expected, verify.Parse(freshRSA[0])), tier: "14d", verified: yes,
+			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", oldRSA, offer(inventory.OfferRSA)}, {"192.0.2.2", fresh, nil}, {"192.0.2.2", freshRSA, offer(inventory.OfferRSA)}},
+			codes: []string{"partially_deployed"}, mentions: "but not by 192.0.2.1:",
 		},
 		{
-			name: "a pool with one laggard", expect: []inventory.Fingerprint{newID}, tier: "14d", verified: yes,
+			name: "both key types deployed", expect: append(expected, verify.Parse(freshRSA[0])), verified: yes,
+			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", freshRSA, offer(inventory.OfferRSA)}},
+		},
+		{
+			name: "the old certificate has another key type", expect: expected, tier: "14d", verified: yes,
+			views: []seen{{"192.0.2.1", oldRSA, nil}, {"192.0.2.2", fresh, nil}},
+			codes: []string{"addresses_disagree", "partially_deployed"}, mentions: "but not by 192.0.2.1:",
+		},
+		{
+			name: "expected by its digest alone", expect: byDigest, tier: "14d", verified: yes,
+			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", old, offer(inventory.OfferECDSA)}},
+			codes: []string{"not_deployed"},
+		},
+		{
+			name: "a pool with one laggard", expect: expected, tier: "14d", verified: yes,
 			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) { f.Observation.Alternates = [][][]byte{old} }}},
 			codes: []string{"addresses_disagree", "not_deployed"},
 		},
 		{
-			name: "unknown is not deployed", expect: []inventory.Fingerprint{newID}, views: []seen{{"192.0.2.1", nil, down}},
+			name: "unknown is not deployed", expect: expected, views: []seen{{"192.0.2.1", nil, down}},
 			codes: []string{"not_deployed"}, mentions: "unknown at 192.0.2.1", verified: no,
 		},
 		{
-			name: "a census is no deployment", expect: []inventory.Fingerprint{newID}, views: []seen{{"192.0.2.1", fresh, census}},
+			name: "a census is no deployment", expect: expected, views: []seen{{"192.0.2.1", fresh, census}},
 			codes: []string{"not_deployed"}, mentions: "unknown at 192.0.2.1", verified: yes,
 		},
 	} {

@@ -33,9 +33,10 @@ type Options struct {
 	// AbsoluteTiers keeps tiers at their nominal size whatever the lifetime.
 	AbsoluteTiers bool
 
-	// Expect are the leaves that the targets should serve: one of them at every
-	// address. Empty: nothing is expected.
-	Expect []inventory.Fingerprint
+	// Expect are the leaves that the targets should serve, at every address one
+	// for each kind of key. Only SHA256 and Key are looked at; Key may be empty
+	// if it is not known. None: nothing is expected.
+	Expect []inventory.Certificate
 
 	// Signatures, if not nil, saves the arithmetic for edges verified in earlier
 	// runs. It must be safe for concurrent use.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -76,8 +77,13 @@ func (v *view) run(ev inventory.EvidenceSet) (inventory.Judgement, []inventory.N
 		v.out.Findings = nil
 		v.judgeDefaultCertificate()
 	}
+	if restricted(o.Offer) && len(o.Chain) > 0 && sameChain(o.Chain, v.facts.DefaultChain) {
+		v.out.Findings = nil // they are found once, with the default offer
+	}
 	return v.out, v.needs
 }
+
+func sameChain(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
 // withdrawn reports whether an answer says that the server no longer has a
 // certificate for a restricted offer, which is not the same as being down.

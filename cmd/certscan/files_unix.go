@@ -1,0 +1,31 @@
+//go:build unix
+
+package main
+
+import "syscall"
+
+// filesBeside is how many file descriptors are wanted besides one for each
+// connection in flight: database, resolver sockets, fetches, standard streams.
+const filesBeside = 128
+
+// enoughFiles raises the limit on open files as far as allowed, and refuses a
+// concurrency above it: a connection that found no descriptor would look like a
+// dead endpoint.
+func enoughFiles(concurrency *int, note func(string, ...any)) error {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return nil //nolint:nilerr // unknown limit: local_error tells if it is met
+	}
+	if want := uint64(*concurrency + filesBeside); lim.Cur < want && lim.Cur < lim.Max {
+		lim.Cur = min(want, lim.Max)
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+			note("raise the limit on open files to %d: %v", lim.Cur, err)
+		}
+		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
+	}
+	if room := int64(lim.Cur) - filesBeside; int64(*concurrency) > room {
+		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
+			*concurrency, *concurrency+filesBeside, lim.Cur, max(room, 1))
+	}
+	return nil
+}
