@@ -122,28 +122,57 @@ func (e *Engine) Run(ctx context.Context, targets iter.Seq[inventory.Target], re
 
 func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Target], results chan<- inventory.Result) error {
 	g, gctx := errgroup.WithContext(ctx)
+	// Workers are begun as they are needed and then stay: a goroutine that has
+	// made a handshake has the stack for the next one.
+	work := make(chan inventory.Target)
+	err := e.admitted(gctx, targets, func(t inventory.Target) {
+		select {
+		case work <- t:
+			return
+		default:
+		}
+		g.Go(func() error {
+			for more := true; more; t, more = <-work {
+				if err := e.one(gctx, t, results); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	close(work)
+	if failed := g.Wait(); failed != nil {
+		return failed
+	}
+	return unlessEnded(ctx, err)
+}
+
+// admitted gives begin each target once it is admitted, until ctx ends.
+func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target], begin func(inventory.Target)) error {
 	for ahead := range chunks(targets, lookAhead) {
-		if err := e.prefetch(gctx, ahead); err != nil {
-			g.Go(func() error { return unlessEnded(gctx, err) })
-			break
+		if err := e.prefetch(ctx, ahead); err != nil {
+			return err
 		}
 		for _, t := range ahead {
-			if e.opt.Admission.Admit(gctx) != nil {
-				return g.Wait()
+			if err := e.opt.Admission.Admit(ctx); err != nil {
+				return err
 			}
-			g.Go(func() error {
-				r, complete, err := e.examine(gctx, t)
-				if err != nil {
-					return fmt.Errorf("%s: %w", t, err)
-				}
-				if complete { // else interrupted: --resume begins it again
-					results <- r // is read until it is closed, whatever happens
-				}
-				return nil
-			})
+			begin(t)
 		}
 	}
-	return g.Wait()
+	return nil
+}
+
+// one sees an admitted target through.
+func (e *Engine) one(ctx context.Context, t inventory.Target, results chan<- inventory.Result) error {
+	r, complete, err := e.examine(ctx, t)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	if complete { // else interrupted: --resume begins it again
+		results <- r // is read until it is closed, whatever happens
+	}
+	return nil
 }
 
 // chunks is [slices.Chunk] for a sequence.
