@@ -79,6 +79,9 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	if err := job.openStore(ctx); err != nil {
 		return err
 	}
+	if f.keep == "" {
+		job.made = "" // it is not kept
+	}
 	if err := job.prepare(args); err != nil {
 		return err
 	}

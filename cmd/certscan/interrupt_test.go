@@ -211,6 +211,30 @@ func TestSecondInterrupt(t *testing.T) {
 	}
 }
 
+// TestDemoStays until it is told to end, and has done well then.
+func TestDemoStays(t *testing.T) {
+	t.Parallel()
+	cmd := process(t, "demo", "--stay", "--endpoints", "5", "--format", "json", "-o", filepath.Join(t.TempDir(), "out"))
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), "stays up until Ctrl-C") {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the demo ended with %v, want exit status 0", err)
+	}
+}
+
 // TestKilledScans kills scans twenty times at random moments. Each time the
 // history is sound and has not lost anything, and in the end it is whole.
 func TestKilledScans(t *testing.T) {
