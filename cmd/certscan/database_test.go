@@ -48,7 +48,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), executable(t), args...)
 	cmd.Args[0] = "certscan" // see TestMain
-	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir(), "XPAGE=4096")
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
 	return cmd
 }
 
@@ -254,10 +254,10 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	fleet := newFleet(t, lab.Options{Scenarios: []string{}, Endpoints: 40})
 	dir := t.TempDir()
-	scan := func(limit string, path string) ended {
+	scan := func(limit, path string) ended {
 		// A limit on the size of files is a full disk that needs no privileges.
 		cmd := process(t, "-c", "ulimit -f "+limit+" && exec \"$0\" \"$@\"")
-		cmd.Path, cmd.Args[0] = "/bin/bash", "bash" // whose name is the argument 0 that certscan gets
+		cmd.Path, cmd.Args[0] = "/bin/sh", "sh"
 		cmd.Args = append(cmd.Args, filepath.Join(dir, "certscan"),
 			"scan", "--quiet", "--format", "json", "--db", path, "--roots", fleet.roots, "-f", fleet.list)
 		return end(t, cmd)

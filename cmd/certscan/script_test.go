@@ -84,7 +84,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, "PORT="+port, "RESOLVER="+fleet.Resolver(), "ALLOW="+fleet.AllowFetch()[0],
 				"ROOTS="+public, "PRIVATE="+private, "XDG_STATE_HOME="+filepath.Join(env.WorkDir, "state"),
-				"NO_COLOR=1", "XPAGE=4096")
+				"NO_COLOR=1")
 			for _, s := range fleet.Scenarios() {
 				if s.Name == "good" {
 					env.Vars = append(env.Vars, "GOOD="+s.Leaves[0].String())

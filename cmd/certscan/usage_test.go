@@ -27,7 +27,7 @@ func certscan(t *testing.T, ctx context.Context, dir, stdin string, args ...stri
 	}
 	var out, errs bytes.Buffer
 	status := run(ctx, args, streams{in: strings.NewReader(stdin), out: &out, err: &errs, env: func(name string) string {
-		return map[string]string{"XDG_STATE_HOME": dir, "XPAGE": "4096"}[name]
+		return map[string]string{"XDG_STATE_HOME": dir}[name]
 	}})
 	return ended{status, out.String(), errs.String()}
 }
