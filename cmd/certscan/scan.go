@@ -437,6 +437,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	collectLess(j.io, len(j.targets))
 	bar := report.NewProgress(j.io.err, j.io.errTerminal && !j.flags.quiet && !j.flags.noProgress, len(todo))
 	runErr := j.engine.Run(ctx, all(todo), func(r inventory.Result) error {
 		bar.Add(r)
