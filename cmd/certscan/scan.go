@@ -438,7 +438,8 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 		return err
 	}
 	collectLess(j.io, len(j.targets))
-	bar := report.NewProgress(j.io.err, j.io.errTerminal && !j.flags.quiet && !j.flags.noProgress, len(todo))
+	bar := report.NewProgress(j.io.err, j.showProgress(), len(todo))
+	bar.InFlight = func() int { _, n := j.limiter.Limit(); return n }
 	runErr := j.engine.Run(ctx, all(todo), func(r inventory.Result) error {
 		bar.Add(r)
 		return out.result(r)
@@ -461,6 +462,14 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 		return err
 	}
 	return j.verdict(sum, interrupted)
+}
+
+// showProgress reports whether there is a terminal for a progress bar, on which
+// no results appear meanwhile.
+func (j *scanJob) showProgress() bool {
+	f := j.flags
+	streams := f.format == "csv" || f.format == "json" || f.format == "jsonl"
+	return j.io.errTerminal && !f.quiet && !f.noProgress && (f.output != "" || j.io.outWidth == 0 || !streams)
 }
 
 // verdict is the exit status, as an error.
