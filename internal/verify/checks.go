@@ -41,7 +41,7 @@ func (w *walk) edgeDefects(d []defect, issuer *cert, isAnchor bool) []defect {
 	x, who := &issuer.ext, ""
 	name := func() string { // not worth formatting for a good path
 		if who == "" {
-			who = quote(issuer.info.Subject)
+			who = issuer.called()
 		}
 		return who
 	}
@@ -52,7 +52,7 @@ func (w *walk) edgeDefects(d []defect, issuer *cert, isAnchor bool) []defect {
 		add(inventory.TrustMalformed, "%s is malformed: %s", name(), issuer.flaw)
 	}
 	if top := w.top(); top.alg.weak() {
-		add(inventory.TrustWeakSignature, "%s is signed with %s", quote(top.info.Subject), top.alg.label)
+		add(inventory.TrustWeakSignature, "%s is signed with %s", top.called(), top.alg.label)
 	}
 	switch oldAnchor := isAnchor && issuer.version < 3 && !x.hasBC; {
 	case !x.isCA && !oldAnchor:

@@ -17,8 +17,8 @@ func (x *exam) judgeKeys() {
 	x.judgeSerial(x.leaf, "the certificate")
 	if best := x.answer.best; best != nil {
 		for _, c := range best.intermediates() {
-			x.judgeKey(c, "the key of the intermediate "+quote(c.info.Subject))
-			x.judgeSerial(c, "the intermediate "+quote(c.info.Subject))
+			x.judgeKey(c, "the key of the intermediate "+c.called())
+			x.judgeSerial(c, "the intermediate "+c.called())
 		}
 	}
 	if x.leaf.ext.isCA {

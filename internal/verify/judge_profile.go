@@ -49,10 +49,10 @@ func (x *exam) judgeProfile() {
 		return
 	}
 	for _, c := range best.intermediates() {
-		x.judgeRules(c, roleIntermediate, "the intermediate "+quote(c.info.Subject)+": ")
+		x.judgeRules(c, roleIntermediate, "the intermediate "+c.called()+": ")
 	}
 	if a := best.anchor(); a != nil {
-		x.judgeRules(a, roleAnchor, "the root "+quote(a.info.Subject)+": ")
+		x.judgeRules(a, roleAnchor, "the root "+a.called()+": ")
 	}
 }
 

@@ -182,7 +182,7 @@ func (x *exam) judgeExtras(used []inventory.Fingerprint) {
 		case needed:
 		case !x.now.Before(c.info.NotAfter.Add(time.Second)) && c.flaw == "":
 			x.find(inventory.CodeExpiredInChain, "%s is served but expired on %s; the chain holds without it, but clients that build no other path fail: stop sending it",
-				quote(c.info.Subject), date(c.info.NotAfter))
+				c.called(), date(c.info.NotAfter))
 		case x.onOtherPath(id):
 		case c.info.ParseError == "":
 			unrelated++

@@ -37,6 +37,18 @@ type cert struct {
 	profile profileMemo
 }
 
+// called is what messages call the certificate: its subject, or, since leaves
+// need none any more, the first of its names.
+func (c *cert) called() string {
+	switch {
+	case c.info.Subject != "":
+		return quote(c.info.Subject)
+	case len(c.info.Names) > 0:
+		return "the certificate for " + quote(c.info.Names[0])
+	}
+	return "a certificate without any name"
+}
+
 // malformed reports whether a strict parser refuses the certificate for more
 // than the kind of its key.
 func (c *cert) malformed() bool {

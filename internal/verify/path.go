@@ -267,7 +267,7 @@ func (w *walk) finish(a *anchor) {
 		}
 		if err := a.constraint(chain); err != nil {
 			defects = append(slices.Clip(defects), defect{
-				inventory.TrustDistrustedRoot, quote(a.info.Subject) + " is distrusted: " + printable(cutText(err.Error(), 200)),
+				inventory.TrustDistrustedRoot, a.called() + " is distrusted: " + printable(cutText(err.Error(), 200)),
 			})
 		}
 	}
@@ -307,7 +307,7 @@ func (w *walk) block(c, issuer *cert, err error) {
 		w.blocked = make(map[*cert]string)
 	}
 	if errors.Is(err, errBadSignature) {
-		w.blocked[c] = "a certificate for " + quote(issuer.info.Subject) + " is there, but its key did not sign this one"
+		w.blocked[c] = "a certificate for " + issuer.called() + " is there, but its key did not sign this one"
 	} else {
 		w.blocked[c] = "its signature (" + c.alg.label + ", by a key " + issuer.key.label + ") cannot be verified here"
 	}

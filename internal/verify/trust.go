@@ -124,7 +124,7 @@ func (w *walk) explain(leaf *cert, b *built) builtStore {
 		b.edges = append(b.edges, edge{leaf.info.SHA256, leaf.key.id})
 		return s
 	case end.selfSigned:
-		s.status, s.detail = inventory.TrustUntrustedRoot, fmt.Sprintf("the root %s is not in the store", quote(top.info.Subject))
+		s.status, s.detail = inventory.TrustUntrustedRoot, fmt.Sprintf("the root %s is not in the store", top.called())
 		return s
 	}
 	for _, e := range w.ends {
@@ -227,12 +227,12 @@ func (b *builtStore) at(t time.Time, leaf *cert) answer {
 		a := anchorOut[0].anchor()
 		return answer{
 			status: inventory.TrustAnchorExpired, paths: anchorOut, best: anchorOut[0],
-			detail: fmt.Sprintf("the trust anchor %s is valid from %s to %s", quote(a.info.Subject), date(a.info.NotBefore), date(a.info.NotAfter)),
+			detail: fmt.Sprintf("the trust anchor %s is valid from %s to %s", a.called(), date(a.info.NotBefore), date(a.info.NotAfter)),
 		}
 	case len(out) > 0:
 		sortPaths(out, leaf)
 		p := out[0]
-		detail := fmt.Sprintf("the intermediate %s expired on %s", quote(p.first.info.Subject), date(p.ends))
+		detail := fmt.Sprintf("the intermediate %s expired on %s", p.first.called(), date(p.ends))
 		if t.Before(p.begins) {
 			detail = fmt.Sprintf("an intermediate is not valid before %s", date(p.begins))
 		}
@@ -254,7 +254,7 @@ func lackingDetail(leaf *cert, p *path) string {
 	if urls := httpOnly(child.info.IssuerURLs); len(urls) > 0 {
 		at = "; it is at " + quote(urls[0])
 	}
-	return fmt.Sprintf("the intermediate %s was not served%s", quote(p.lacking.info.Subject), at)
+	return fmt.Sprintf("the intermediate %s was not served%s", p.lacking.called(), at)
 }
 
 // sortPaths puts the best path first: the one whose earliest end is latest,
