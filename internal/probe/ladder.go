@@ -55,13 +55,13 @@ func (j *job) climb() outcome {
 		return j.take(first, []step{j.stepModern})
 	}
 
+	// A server may want another group, some stacks hang up where others send an
+	// alert, and a hiccup deserves a full handshake before a makeshift one.
 	postQuantum := func() outcome { return j.handshake(hello{postQuantum: true}) }
-	steps := []step{j.stepLegacy, j.stepModern, postQuantum}
+	steps := []step{postQuantum, j.stepLegacy, j.stepModern}
 	switch first.next {
-	case furtherSilent:
-		// Some stacks hang up where others send an alert; and a hiccup deserves
-		// a full handshake before a makeshift one.
-		steps = []step{postQuantum, j.stepLegacy, j.stepModern}
+	case furtherLegacy:
+		steps = []step{j.stepLegacy, j.stepModern}
 	case furtherModern:
 		steps = []step{j.stepModern, j.stepLegacy}
 	}

@@ -43,7 +43,7 @@ func TestDefaultOffer(t *testing.T) {
 		Time:    now,
 		Reach:   inventory.Reach{Status: inventory.ReachOK},
 		Capture: &inventory.Capture{Method: inventory.CaptureHandshake, HandshakeComplete: true, PossessionProven: true},
-		TLS:     &inventory.TLSFacts{Version: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256", Group: "X25519", ALPN: "h2", Stapled: true},
+		TLS:     &inventory.TLSFacts{Version: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256", Group: "P-256", ALPN: "h2", Stapled: true},
 		Chain:   cert.Certificate,
 		Staple:  cert.OCSPStaple,
 		SCTs:    cert.SignedCertificateTimestamps,
@@ -184,6 +184,8 @@ func TestSecondHello(t *testing.T) {
 		pq   *bool
 	}{
 		{"only a protocol that is not offered", &tls.Config{Certificates: certs, NextProtos: []string{"acme-tls/1"}}, nil},
+		{"only X25519", &tls.Config{Certificates: certs, CurvePreferences: []tls.CurveID{tls.X25519}}, nil},
+		{"only X25519 in TLS 1.2", &tls.Config{Certificates: certs, CurvePreferences: []tls.CurveID{tls.X25519}, MaxVersion: tls.VersionTLS12}, nil},
 		{"only a post-quantum group", &tls.Config{Certificates: certs, CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}}, &yes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
