@@ -107,7 +107,7 @@ func start(t *testing.T, cmd *exec.Cmd) (io.Reader, *bytes.Buffer) {
 
 func TestInterruptedScanIsResumed(t *testing.T) {
 	t.Parallel()
-	const n = 600
+	const n = 400
 	fleet := newFleet(t, lab.Options{Scenarios: []string{}, Endpoints: n, Delay: 50 * time.Millisecond})
 	db := filepath.Join(t.TempDir(), "some.db")
 	cmd := process(t, "scan", "--quiet", "--format", "jsonl", "--db", db, "--roots", fleet.roots, "--concurrency", "16", "-f", fleet.list)
@@ -132,7 +132,7 @@ func TestInterruptedScanIsResumed(t *testing.T) {
 	if seen == 0 || seen == n || partial.summary == nil || !partial.summary.Partial || partial.summary.Targets != float64(seen) {
 		t.Errorf("the report has %d targets, and the summary %+v, want some and partial", seen, partial.summary)
 	}
-	want := `^certscan: interrupted: ` + strconv.Itoa(seen) + ` of 600 targets were examined; certscan scan --resume finishes it\n$`
+	want := `^certscan: interrupted: ` + strconv.Itoa(seen) + ` of 400 targets were examined; certscan scan --resume finishes it\n$`
 	if !regexp.MustCompile(want).MatchString(errs.String()) {
 		t.Errorf("standard error has %q, want a match for %s", errs, want)
 	}
@@ -240,7 +240,7 @@ func TestDemoStays(t *testing.T) {
 func TestKilledScans(t *testing.T) {
 	t.Parallel()
 	const (
-		n     = 2000
+		n     = 1200
 		kills = 20
 	)
 	fleet := newFleet(t, lab.Options{Scenarios: []string{}, Endpoints: n, Delay: time.Millisecond})
@@ -258,7 +258,7 @@ func TestKilledScans(t *testing.T) {
 		out, errs := start(t, cmd)
 		// Some are killed by the clock, before they have told anything, and most
 		// when they have told somewhat more than is stored, or little of a second scan.
-		limit := int64(told + random.IntN(1<<19))
+		limit := int64(told + random.IntN(1<<18))
 		if killed%4 == 3 {
 			limit = 1 << 62
 			timer := time.AfterFunc(time.Duration(random.IntN(300))*time.Millisecond, func() { cmd.Process.Kill() })
