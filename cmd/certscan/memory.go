@@ -9,9 +9,9 @@ import "runtime/debug"
 // and GOMEMLIMIT in the environment have the last word.
 func collectLess(io streams, targets int) {
 	if io.env("GOGC") == "" {
-		debug.SetGCPercent(min(400, max(100, 4_000_000/max(targets, 1))))
+		debug.SetGCPercent(min(300, max(100, 3_000_000/max(targets, 1))))
 	}
 	if io.env("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(56<<20 + int64(targets)<<10)
+		debug.SetMemoryLimit(36<<20 + int64(targets)<<10)
 	}
 }
