@@ -76,13 +76,13 @@ func (r aReport) checkWhole(t *testing.T, n int) {
 	}
 }
 
-// stored is what the history has, which has to be sound.
-func stored(t *testing.T, db string) aReport {
+// stored is what the history in db has, which has to be sound.
+func (f aFleet) stored(t *testing.T, db string) aReport {
 	t.Helper()
 	if got := certscan(t, t.Context(), t.TempDir(), "", "db", "check", "--db", db); got.out != "ok\n" || got.status != exitOK {
 		t.Errorf("check: exit status %d: %s%s", got.status, got.out, got.errors)
 	}
-	got := certscan(t, t.Context(), t.TempDir(), "", "inventory", "--format", "jsonl", "--db", db)
+	got := certscan(t, t.Context(), t.TempDir(), "", "inventory", "--format", "jsonl", "--roots", f.roots, "--db", db)
 	if got.status != exitOK {
 		t.Errorf("inventory: exit status %d: %s", got.status, got.errors)
 	}
@@ -136,7 +136,7 @@ func TestInterruptedScanIsResumed(t *testing.T) {
 	if !regexp.MustCompile(want).MatchString(errs.String()) {
 		t.Errorf("standard error has %q, want a match for %s", errs, want)
 	}
-	if kept := stored(t, db); len(kept.targets) != seen {
+	if kept := fleet.stored(t, db); len(kept.targets) != seen {
 		t.Errorf("%d targets were reported and %d are stored", seen, len(kept.targets))
 	}
 
@@ -145,7 +145,7 @@ func TestInterruptedScanIsResumed(t *testing.T) {
 		t.Errorf("resumed: exit status %d: %s", got.status, got.errors)
 	}
 	readReport(t, got.out).checkWhole(t, n)
-	stored(t, db).checkWhole(t, n)
+	fleet.stored(t, db).checkWhole(t, n)
 	checkComplaint(t, certscan(t, t.Context(), t.TempDir(), "", "scan", "--resume", "--db", db), exitError, `nothing to resume`)
 }
 
@@ -205,7 +205,7 @@ func TestSecondInterrupt(t *testing.T) {
 			if signals < 2 {
 				t.Errorf("the process ended after %d signals: it was not stuck", signals)
 			}
-			stored(t, db)
+			fleet.stored(t, db)
 			return
 		}
 	}
@@ -289,7 +289,7 @@ func TestKilledScans(t *testing.T) {
 			args = fresh
 			continue // killed before it was made
 		}
-		kept := stored(t, db)
+		kept := fleet.stored(t, db)
 		if len(kept.targets) < had {
 			t.Errorf("after kill %d there are %d targets, and there were %d", killed, len(kept.targets), had)
 		}
@@ -309,5 +309,5 @@ func TestKilledScans(t *testing.T) {
 		t.Errorf("resumed: exit status %d: %s", got.status, got.errors)
 	}
 	readReport(t, got.out).checkWhole(t, n)
-	stored(t, db).checkWhole(t, n)
+	fleet.stored(t, db).checkWhole(t, n)
 }
