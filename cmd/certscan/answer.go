@@ -101,6 +101,9 @@ func (a *answer) finish(info inventory.ScanInfo, fleet []inventory.Finding, own 
 		return sum, fmt.Errorf("write the answer: %w", err)
 	}
 	if a.file != nil {
+		if info.Partial {
+			a.file.aside()
+		}
 		return sum, a.file.commit()
 	}
 	return sum, nil

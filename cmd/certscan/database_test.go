@@ -218,7 +218,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 		args string
 		want string // "": it works
 	}{
-		{"inventory --db " + path, ""},
+		{"inventory --roots system --db " + path, ""},
 		{"findings --db " + path, ""},
 		{"db check --db " + path, ""},
 		{"scan --db " + path + " 127.0.0.1:1", `some.db": .*permission denied.*; --no-store scans without history`},

@@ -8,10 +8,10 @@ import "syscall"
 // connection in flight: database, resolver sockets, fetches, standard streams.
 const filesBeside = 128
 
-// enoughFiles raises the limit on open files as far as allowed, and refuses a
-// concurrency above it: a connection that found no descriptor would look like a
-// dead endpoint.
-func enoughFiles(concurrency *int, note func(string, ...any)) error {
+// enoughFiles raises the limit on open files as far as allowed. A concurrency
+// above it is refused if somebody asked for it, and lowered if nobody did: a
+// connection that found no descriptor would look like a dead endpoint.
+func enoughFiles(concurrency *int, asked bool, note func(string, ...any)) error {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		return nil //nolint:nilerr // unknown limit: local_error tells if it is met
@@ -23,7 +23,12 @@ func enoughFiles(concurrency *int, note func(string, ...any)) error {
 		}
 		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
 	}
-	if room := int64(lim.Cur) - filesBeside; int64(*concurrency) > room {
+	switch room := int64(lim.Cur) - filesBeside; {
+	case int64(*concurrency) <= room:
+	case !asked && room > 0:
+		note("the limit of %d open files allows %d connections in flight and not %d: raise it with ulimit -n", lim.Cur, room, *concurrency)
+		*concurrency = int(room)
+	default:
 		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
 			*concurrency, *concurrency+filesBeside, lim.Cur, max(room, 1))
 	}

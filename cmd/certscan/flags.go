@@ -69,7 +69,7 @@ type judgeFlags struct {
 }
 
 func (f *judgeFlags) add(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&f.roots, "roots", []string{"system"}, "trust `STORE`: system, mozilla, or a file or directory of certificates; repeatable, the first decides")
+	fs.StringArrayVar(&f.roots, "roots", nil, "trust `STORE`: system, mozilla, or a file or directory of certificates; repeatable, the first decides (default system; for what is stored, those of the last scan)")
 	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
 	fs.StringVar(&f.at, "at", "", "judge as of `TIME` (RFC 3339 or YYYY-MM-DD) instead of now")
 }
@@ -223,6 +223,9 @@ func parseSeverity(s string) (inventory.Severity, error) {
 	return "", usagef("--fail-on %q is not known: want critical, warning or never", s)
 }
 
+// partialSuffix marks the answer of a scan that was interrupted.
+const partialSuffix = ".partial"
+
 // replaceFile is a file that takes its place when it is complete, so that a
 // reader never sees half an answer and an old one survives a failure.
 type replaceFile struct {
@@ -270,6 +273,14 @@ func (r *replaceFile) commit() error {
 		return outputError(r.path, err)
 	}
 	return nil
+}
+
+// aside lets the file take a place beside its own, because it is not the whole
+// answer, and an older one that is whole is worth more.
+func (f *replaceFile) aside() {
+	if f.path != "" {
+		f.path += partialSuffix
+	}
 }
 
 // discard removes what was written, if it was not committed.

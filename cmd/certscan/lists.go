@@ -10,18 +10,15 @@ import (
 
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
-	"example.com/certscan/internal/verify"
 )
 
 // listFlags are those of every command that lists something from the history.
 type listFlags struct {
-	judgeFlags
 	storeFlags
 	outputFlags
 }
 
 func (f *listFlags) add(cmd *cobra.Command) {
-	f.judgeFlags.add(cmd.Flags())
 	f.outputFlags.add(cmd.Flags(), report.ListFormats()...)
 	f.storeFlags.add(cmd.Flags())
 }
@@ -31,7 +28,11 @@ func (f *listFlags) open(cmd *cobra.Command, io streams) (*history, error) {
 	if err := f.outputFlags.check(); err != nil {
 		return nil, err
 	}
-	return openHistory(cmd.Context(), io, f.storeFlags, f.judgeFlags)
+	db, err := openReading(cmd.Context(), io, f.storeFlags)
+	if err != nil {
+		return nil, err
+	}
+	return &history{DB: db, at: now()}, nil
 }
 
 // oneArgument demands exactly one argument, and says what it is.
@@ -55,11 +56,7 @@ func newFindingsCommand(io streams) *cobra.Command {
   certscan findings --since 2026-10-01 --until 2026-11-01 --format csv`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, _, err := f.judgeFlags.time()
-			if err != nil {
-				return err
-			}
-			from, to, err := period(since, until, at)
+			from, to, err := period(since, until, now())
 			if err != nil {
 				return err
 			}
@@ -263,42 +260,4 @@ func (h *history) before(cmd *cobra.Command, since string) (time.Time, error) {
 		return time.Time{}, errors.New("there is nothing to compare with yet: the history holds fewer than two scans")
 	}
 	return scans[1].Ended, nil
-}
-
-func newShowCommand(io streams) *cobra.Command {
-	var f listFlags
-	var pem bool
-	cmd := &cobra.Command{
-		Use:   "show TARGET|SHA256",
-		Short: "Show everything that is known of a target or a certificate",
-		Example: `  certscan show shop.example.com
-  certscan show 3f0a9c11 --pem | openssl x509 -noout -text`,
-		Args: oneArgument("a target or a SHA-256"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.outputFlags.check(); err != nil {
-				return err
-			}
-			h, err := f.open(cmd, io)
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			s := shower{io: io, flags: f.outputFlags, h: h, pem: pem}
-			if q, err := inventory.ParseQuery(args[0]); err == nil && q.Digest != "" {
-				der, first, err := h.Certificate(cmd.Context(), q.Digest)
-				if err == nil {
-					return s.certificate(cmd.Context(), der, verify.Parse(der), first)
-				}
-				if !errors.Is(err, inventory.ErrUnknownCertificate) {
-					return err
-				}
-			}
-			return s.target(cmd.Context(), args[0])
-		},
-	}
-	cmd.Flags().BoolVar(&pem, "pem", false, "print the certificate, or what the target serves, as PEM")
-	f.judgeFlags.add(cmd.Flags())
-	f.outputFlags.add(cmd.Flags(), "table", "json")
-	f.storeFlags.add(cmd.Flags())
-	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"time"
 
 	"example.com/certscan/internal/discover"
@@ -32,6 +33,7 @@ type history struct {
 	since map[inventory.FindingKey]time.Time // of findings that were open at that time; nil until needed
 }
 
+// openHistory opens the database for judging what is in it.
 func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) (*history, error) {
 	at, fixed, err := jf.time()
 	if err != nil {
@@ -41,28 +43,66 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if err != nil {
 		return nil, err
 	}
-	stores, err := trustStores(jf.roots, func(string, ...any) {})
-	if err != nil {
-		return nil, err
-	}
 	h := &history{at: at}
-	if fixed {
-		h.past = at
+	if len(jf.roots) > 0 { // a mistake of the caller's shows first
+		if h.trust, err = trustStores(jf.roots, noter(io)); err != nil {
+			return nil, err
+		}
 	}
 	if h.DB, err = openReading(ctx, io, sf); err != nil {
 		return nil, err
 	}
-	opt := verify.Options{Stores: stores, Tiers: tiers}
-	if opt.Signatures, err = h.Signatures(ctx); err != nil {
+	if fixed {
+		h.past = at
+	}
+	if err := h.judgeAs(ctx, io, tiers); err != nil {
 		h.Close()
 		return nil, err
 	}
-	if h.judge, err = verify.New(opt); err != nil {
-		h.Close()
-		return nil, err
-	}
-	h.trust = stores
 	return h, nil
+}
+
+// judgeAs prepares to judge by the stores that were named, or else by those of
+// the last scan: the same endpoint gets the same verdict from both.
+func (h *history) judgeAs(ctx context.Context, io streams, tiers []time.Duration) (err error) {
+	if h.trust == nil {
+		if h.trust, err = trustStores(h.lastTrusted(ctx, noter(io)), noter(io)); err != nil {
+			return err
+		}
+	}
+	opt := verify.Options{Stores: h.trust, Tiers: tiers}
+	if opt.Signatures, err = h.Signatures(ctx); err != nil {
+		return err
+	}
+	h.judge, err = verify.New(opt)
+	return err
+}
+
+// lastTrusted are the stores of the last scan that can still be read.
+func (h *history) lastTrusted(ctx context.Context, note func(string, ...any)) (names []string) {
+	last, err := h.Scan(ctx, store.LastScan)
+	if err != nil {
+		return nil // no scan has ended yet
+	}
+	for _, s := range last.Stores {
+		if s.Name != evidence.StoreSystem && s.Name != evidence.StoreMozilla {
+			f, err := os.Open(s.Name)
+			if err != nil || !filepath.IsAbs(s.Name) {
+				note("the last scan trusted %s, which cannot be read now: --roots names another", s.Name)
+				continue
+			}
+			f.Close()
+		}
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// noter tells what is not the answer.
+func noter(io streams) func(string, ...any) {
+	return func(format string, args ...any) {
+		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
+	}
 }
 
 // openReading opens the database for reading alone.

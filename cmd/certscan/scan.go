@@ -49,6 +49,7 @@ type scanFlags struct {
 	quiet      bool
 	noProgress bool
 	cpuProfile string
+	concAsked  func() bool // whether --concurrency was given
 }
 
 func newScanCommand(io streams) *cobra.Command {
@@ -116,6 +117,7 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no progress and no notes, only errors")
 	fs.BoolVar(&f.noProgress, "no-progress", false, "no progress bar")
 	fs.StringVar(&f.cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`, for the benchmark")
+	f.concAsked = func() bool { return fs.Changed("concurrency") }
 	_ = fs.MarkHidden("cpuprofile") // fails only for a flag that is not there
 	return cmd, f
 }
@@ -248,7 +250,7 @@ func (j *scanJob) prepare(args []string) error {
 	if j.settings.counting.ignores, err = parseIgnores(f.ignore); err != nil {
 		return err
 	}
-	if err := enoughFiles(&f.conc, j.note); err != nil {
+	if err := enoughFiles(&f.conc, f.concAsked(), j.note); err != nil {
 		return err
 	}
 	if j.stores == nil {
@@ -439,6 +441,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 	}
 	collectLess(j.io, len(j.targets))
 	bar := report.NewProgress(j.io.err, j.showProgress(), len(todo))
+	j.io.err = bar.Writer()
 	bar.InFlight = func() int { _, n := j.limiter.Limit(); return n }
 	runErr := j.engine.Run(ctx, all(todo), func(r inventory.Result) error {
 		bar.Add(r)
@@ -475,8 +478,11 @@ func (j *scanJob) showProgress() bool {
 // verdict is the exit status, as an error.
 func (j *scanJob) verdict(sum inventory.Summary, interrupted bool) error {
 	hint := ""
+	if f := j.flags.output; f != "" && f != "-" {
+		hint = fmt.Sprintf("; what was seen is in %s", f+partialSuffix)
+	}
 	if j.db != nil {
-		hint = "; certscan scan --resume finishes it"
+		hint += "; certscan scan --resume finishes it"
 	}
 	switch {
 	case interrupted:

@@ -10,9 +10,54 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/verify"
 )
+
+func newShowCommand(io streams) *cobra.Command {
+	var f struct {
+		judgeFlags
+		storeFlags
+		outputFlags
+	}
+	var pem bool
+	cmd := &cobra.Command{
+		Use:   "show TARGET|SHA256",
+		Short: "Show everything that is known of a target or a certificate",
+		Example: `  certscan show shop.example.com
+  certscan show 3f0a9c11 --pem | openssl x509 -noout -text`,
+		Args: oneArgument("a target or a SHA-256"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.outputFlags.check(); err != nil {
+				return err
+			}
+			h, err := openHistory(cmd.Context(), io, f.storeFlags, f.judgeFlags)
+			if err != nil {
+				return err
+			}
+			defer h.Close()
+			s := shower{io: io, flags: f.outputFlags, h: h, pem: pem}
+			if q, err := inventory.ParseQuery(args[0]); err == nil && q.Digest != "" {
+				der, first, err := h.Certificate(cmd.Context(), q.Digest)
+				if err == nil {
+					return s.certificate(cmd.Context(), der, verify.Parse(der), first)
+				}
+				if !errors.Is(err, inventory.ErrUnknownCertificate) {
+					return err
+				}
+			}
+			return s.target(cmd.Context(), args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&pem, "pem", false, "print the certificate, or what the target serves, as PEM")
+	f.judgeFlags.add(cmd.Flags())
+	f.outputFlags.add(cmd.Flags(), "table", "json")
+	f.storeFlags.add(cmd.Flags())
+	return cmd
+}
 
 // shower answers show.
 type shower struct {

@@ -166,9 +166,7 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.trust, err = trustStores(f.roots, func(format string, args ...any) {
-		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
-	})
+	v.trust, err = trustStores(f.roots, noter(io))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -127,6 +128,15 @@ func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache)
 // trustStores loads the stores that --roots names, and tells what is odd about
 // them.
 func trustStores(specs []string, note func(string, ...any)) ([]inventory.TrustStore, error) {
+	specs = slices.Clone(specs)
+	if len(specs) == 0 {
+		specs = []string{evidence.StoreSystem}
+	}
+	for i, s := range specs { // the history has to find it again from elsewhere
+		if abs, err := filepath.Abs(s); err == nil && s != evidence.StoreSystem && s != evidence.StoreMozilla {
+			specs[i] = abs
+		}
+	}
 	stores, err := evidence.Stores(specs, evidence.StoreOptions{Decode: certfile.Decode})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--roots: %w", err)}

@@ -118,9 +118,6 @@ func (s *Set) mergeSources(old, more []string) []string {
 	return merged
 }
 
-// Len is the number of targets.
-func (s *Set) Len() int { return len(s.targets) }
-
 // Targets returns the targets in the order in which they were first named. The
 // slice is the set's own: it is valid until the next Add and must not be
 // changed.

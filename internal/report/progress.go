@@ -127,13 +127,7 @@ func (p *Progress) draw() {
 	p.shown, p.drawn = true, time.Now()
 }
 
-// Clear takes the line off the terminal until the next Add.
-func (p *Progress) Clear() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clear()
-}
-
+// clear takes the line off the terminal until the next Add.
 func (p *Progress) clear() {
 	if p.shown {
 		io.WriteString(p.w, "\r\x1b[K")

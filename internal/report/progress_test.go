@@ -79,7 +79,6 @@ func TestLogsDoNotGarbleProgress(t *testing.T) {
 			p.Add(fleet()[0])
 			fmt.Fprintf(w, "warning %d\n", i)
 		}
-		p.Clear()
 		p.Close()
 		p.Close()
 		fmt.Fprintln(w, "after the last")
@@ -114,7 +113,6 @@ func TestDisabledProgressWritesOnlyLogs(t *testing.T) {
 		wg.Go(func() { p.Add(inventory.Result{}) })
 	}
 	wg.Wait()
-	p.Clear()
 	fmt.Fprintln(p.Writer(), "a warning")
 	p.Close()
 	if b.String() != "a warning\n" {
