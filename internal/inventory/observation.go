@@ -145,6 +145,7 @@ type Observation struct {
 	Time     time.Time `json:"time"`
 
 	Resolution *Resolution `json:"resolution,omitempty"` // nil when there was nothing to resolve
+	Unexamined int         `json:"unexamined,omitempty"` // further addresses that were left for another time
 	Reach      Reach       `json:"reach"`
 	Capture    *Capture    `json:"capture,omitempty"` // nil when no certificate was received
 	TLS        *TLSFacts   `json:"tls,omitempty"`     // nil when no ServerHello was received
@@ -205,6 +206,7 @@ type Work struct {
 	Target    Target        `json:"target"`
 	Addresses []netip.Addr  `json:"addresses,omitempty"` // connect to these and resolve nothing
 	FirstOnly bool          `json:"first_only,omitempty"`
+	Limit     int           `json:"limit,omitempty"` // addresses to examine at most, in turn; 0 is 16
 	Mode      Mode          `json:"mode"`
 	Offers    []Offer       `json:"offers"`            // in order; empty is OfferDefault alone
 	Samples   int           `json:"samples,omitempty"` // handshakes per address with the default offer; 0 is 1

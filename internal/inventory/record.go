@@ -163,7 +163,8 @@ type Summary struct {
 	Names              int        `json:"names"`   // distinct subjectAltNames
 	Issuers            int        `json:"issuers"` // distinct issuers of leaves
 	Unreachable        int        `json:"unreachable"`
-	TargetsNotExamined int        `json:"targets_not_examined"`
+	TargetsNotExamined int        `json:"targets_not_examined"` // with the bad rows
+	BadRows            int        `json:"bad_rows"`             // of the target lists: not known to be targets
 	Critical           int        `json:"critical"`
 	Warning            int        `json:"warning"`
 	Info               int        `json:"info"`

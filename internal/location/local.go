@@ -18,8 +18,9 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
-// MaxAddresses is how many addresses of one name are examined at a time. Of a
-// larger set another part is taken each time.
+// MaxAddresses is how many addresses of one name are examined at a time if the
+// work does not say. Of a larger set another part is taken each time, and the
+// observations say how many were left out.
 const MaxAddresses = 16
 
 // A Resolver finds all addresses of a name. A failure is in the resolution.
@@ -89,13 +90,14 @@ func (l *Local) Name() string { return l.opt.Name }
 func (l *Local) Examine(ctx context.Context, w inventory.Work) iter.Seq[inventory.Observation] {
 	return func(yield func(inventory.Observation) bool) {
 		start := l.opt.Now()
-		res, addrs := l.addresses(ctx, w)
+		res, all := l.addresses(ctx, w)
+		addrs := some(w, all)
 		if ctx.Err() != nil {
 			return
 		}
 		base := inventory.Observation{
 			Schema: inventory.ObservationSchema, Target: w.Target.Key(), Location: l.opt.Name,
-			Slot: w.Slot, Attempt: w.Attempt, Resolution: res,
+			Slot: w.Slot, Attempt: w.Attempt, Resolution: res, Unexamined: len(all) - len(addrs),
 			Timings: inventory.Timings{Resolve: l.opt.Now().Sub(start)},
 		}
 		if len(addrs) == 0 {
@@ -148,7 +150,7 @@ func (l *Local) all(ctx context.Context, w inventory.Work, base inventory.Observ
 // addresses says where to connect, and what the resolver said if it was asked.
 func (l *Local) addresses(ctx context.Context, w inventory.Work) (*inventory.Resolution, []netip.Addr) {
 	if len(w.Addresses) > 0 {
-		return nil, some(w, w.Addresses)
+		return nil, w.Addresses
 	}
 	if a, err := netip.ParseAddr(w.Target.DialName()); err == nil {
 		return nil, []netip.Addr{a}
@@ -156,17 +158,21 @@ func (l *Local) addresses(ctx context.Context, w inventory.Work) (*inventory.Res
 	rctx, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
 	res := l.opt.Resolver.Resolve(rctx, w.Target.DialName())
-	return &res, some(w, res.Addresses)
+	return &res, res.Addresses
 }
 
 // some picks the addresses to examine now.
 func some(w inventory.Work, all []netip.Addr) []netip.Addr {
+	most := w.Limit
+	if most <= 0 {
+		most = MaxAddresses
+	}
 	switch {
 	case w.FirstOnly && len(all) > 1:
 		return all[:1]
-	case len(all) > MaxAddresses:
+	case len(all) > most:
 		first := int(uint64(w.Slot) % uint64(len(all)))
-		return append(slices.Clone(all[first:]), all[:first]...)[:MaxAddresses]
+		return append(slices.Clone(all[first:]), all[:first]...)[:most]
 	}
 	return all
 }
@@ -249,7 +255,7 @@ func (l *Local) probe(ctx context.Context, w inventory.Work, base inventory.Obse
 		return inventory.Observation{}, false
 	}
 	o.Schema, o.Target, o.Location, o.Slot, o.Attempt = base.Schema, base.Target, base.Location, base.Slot, base.Attempt
-	o.Resolution, o.Timings.Resolve = base.Resolution, base.Timings.Resolve
+	o.Resolution, o.Unexamined, o.Timings.Resolve = base.Resolution, base.Unexamined, base.Timings.Resolve
 	return o, true
 }
 

@@ -150,6 +150,15 @@ func TestWhereToConnect(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a large set is taken whole if asked for", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			got := examine(t, t.Context(), location.Options{Resolver: dns, Prober: new(peers)}, inventory.Work{Target: target("many.test", ""), Limit: 100})
+			if len(got) != 40 || got[0].Unexamined != 0 {
+				t.Errorf("%d addresses examined, %d left out", len(got), got[0].Unexamined)
+			}
+		})
+	})
 	t.Run("a large set is taken in turns", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
@@ -161,6 +170,9 @@ func TestWhereToConnect(t *testing.T) {
 				}
 				for _, o := range got {
 					seen[o.Address] = true
+					if o.Unexamined != 40-location.MaxAddresses {
+						t.Errorf("%d addresses are said to be left out", o.Unexamined)
+					}
 				}
 				if len(got[0].Resolution.Addresses) != 40 {
 					t.Errorf("the observation forgot the addresses that were not examined")

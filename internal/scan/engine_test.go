@@ -331,6 +331,7 @@ func TestOwnFaultsAreToldOnce(t *testing.T) {
 		{"no resolver answers", 237, status(inventory.ReachDNSTimeout), scan.FaultNoResolver, 237, false},
 		{"two names that time out are two findings", 2, status(inventory.ReachDNSTimeout), "", 0, true},
 		{"every connection fails", 237, status(inventory.ReachTimeout), scan.FaultNoNetwork, 237, false},
+		{"a refusal shows that the network works", 50, status(inventory.ReachRefused), "", 0, true},
 		{"three dead servers are three findings", 3, status(inventory.ReachTimeout), "", 0, true},
 		{"no route for a family", 50, status(inventory.ReachNoRoute), scan.FaultNoRoute, 50, false},
 		{"a proxy replaces every certificate", 100, func(w inventory.Work) []inventory.Observation {

@@ -175,6 +175,10 @@ func (l *Limiter) Enter(ctx context.Context, addr netip.AddrPort) (leave func(in
 	if err != nil {
 		return nil, nil, err
 	}
+	if f := l.givenUp(addr); f != nil { // those before us in the queue found out
+		out()
+		return nil, f, nil
+	}
 	exits := []func(){out}
 	exit := func() {
 		for _, out := range slices.Backward(exits) {

@@ -186,9 +186,10 @@ func (s *OwnSide) fault(code, message string) {
 	}
 }
 
-// deadConnection reports whether nobody was there at all.
+// deadConnection reports whether nothing came back at all. A refusal did: it
+// shows that the network works.
 func deadConnection(st inventory.ReachStatus) bool {
-	return st == inventory.ReachTimeout || st == inventory.ReachUnreachable || st == inventory.ReachRefused || st.IsOwnFault()
+	return st == inventory.ReachTimeout || st == inventory.ReachUnreachable || st.IsOwnFault()
 }
 
 // unknownIssuer returns the issuer of e's certificate if no store knows it.

@@ -25,11 +25,19 @@ func (j *Judge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now 
 		out.Tier = j.tier(out.Expiry.At, out.Lifetime, now.UTC())
 	}
 	out.Verified = verified(counted)
+	hidden, half := unseen(views)
+	if hidden != "" && out.Verified != nil && *out.Verified {
+		out.Verified = nil // all that was seen is; but not all was seen
+	}
 	find := func(code inventory.Code, message string) {
 		out.Findings = append(out.Findings, inventory.Finding{
 			Code: code, Severity: code.DefaultSeverity(), Message: message,
 			Subject: inventory.Subject{Kind: inventory.SubjectTarget, ID: t.Key()},
 		})
+	}
+	if half != "" {
+		find(inventory.CodeDNSFailure, "the name resolves, but only in part, so there may be addresses that were not examined: "+half)
+		out.Findings[len(out.Findings)-1].Severity = inventory.Warning
 	}
 	if m := ownFault(views); m != "" {
 		find(inventory.CodeUnreachable, m)
@@ -38,11 +46,30 @@ func (j *Judge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now 
 		find(inventory.CodeAddressesDisagree, m)
 	}
 	if len(j.opt.Expect) > 0 {
-		if code, m := j.deployment(counted); m != "" {
+		if code, m := j.deployment(counted, hidden); m != "" {
 			find(code, m)
 		}
 	}
 	return out
+}
+
+// unseen says which addresses of the target nobody looked at: those left out of
+// a large set, and those of a family whose question to DNS failed, which is what
+// half is about. Both are empty if everything was examined.
+func unseen(views []inventory.Endpoint) (hidden, half string) {
+	for i := range views {
+		o := &views[i].Observation
+		if o.Unexamined > 0 {
+			hidden = fmt.Sprintf("%d further addresses were not examined", o.Unexamined)
+		}
+		if r := o.Resolution; r != nil && r.Status == inventory.ReachOK && r.Detail != "" {
+			half = quote(r.Detail)
+		}
+	}
+	if hidden == "" && half != "" {
+		hidden = "the name resolves only in part: " + half
+	}
+	return hidden, half
 }
 
 // countedViews are those that speak for the target: default, rsa and ecdsa. A
@@ -189,7 +216,7 @@ func addressList(list []string) string {
 // the renewed ECDSA certificate does not excuse an old RSA one beside it that is
 // expected to be new too. An address that could not be seen is unknown, never
 // deployed.
-func (j *Judge) deployment(views []inventory.Endpoint) (inventory.Code, string) {
+func (j *Judge) deployment(views []inventory.Endpoint, hidden string) (inventory.Code, string) {
 	kinds := j.expectedKinds(views)
 	has, stale := make(map[string]bool), make(map[string]bool) // by address
 	var order []string
@@ -224,7 +251,12 @@ func (j *Judge) deployment(views []inventory.Endpoint) (inventory.Code, string) 
 			lagging = append(lagging, a)
 		}
 	}
-	return j.deployed(done, lagging, unknown, j.instead(views, lagging, kinds))
+	code, m := j.deployed(done, lagging, unknown, j.instead(views, lagging, kinds))
+	if hidden != "" && m == "" {
+		return inventory.CodePartiallyDeployed, fmt.Sprintf("%s is served by %s, but nothing shows that it is everywhere: %s",
+			j.expected(), addressList(done), hidden)
+	}
+	return code, m
 }
 
 // instead describes what the laggards serve that should be the expected leaf.

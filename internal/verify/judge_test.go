@@ -492,3 +492,16 @@ func TestReachAndTLS(t *testing.T) {
 		})
 	}
 }
+
+// An intermediate that was renewed after the leaf expired makes the path good,
+// although there is no instant at which both are valid.
+func TestExpiredLeafUnderARenewedIntermediate(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA", func(c *x509.Certificate) { c.NotBefore = now.Add(-day) })
+	leaf := ca.leaf(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-100*day), now.Add(-10*day) })
+	got, _ := newJudge(t, storeOf("test", false, root)).Judge(factsOf(ders(leaf, ca)), nil, now)
+	if diff := cmp.Diff([]string{"expired"}, codes(got.Findings)); diff != "" || got.Verdict.Trust.Status != inventory.Trusted {
+		t.Errorf("trust %s, codes (-want +got):\n%s", got.Verdict.Trust.Status, diff)
+	}
+}

@@ -10,8 +10,8 @@ import (
 // judgeTrust asks every store. It is judged at the instant nearest to now at
 // which the leaf is valid, so that "expired" and "untrusted" stay two facts.
 func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
-	t := trustInstant(x.leaf, x.now)
-	b, first, needs := x.judge.decide(x.leaf, x.rest, t, ev)
+	instants := trustInstants(x.leaf, x.now)
+	b, first, needs := x.judge.decide(x.leaf, x.rest, instants, ev)
 	x.built, x.answer = b, first
 	for _, n := range needs {
 		if !slices.Contains(x.needs, n) {
@@ -23,7 +23,7 @@ func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
 	for i, s := range x.judge.stores {
 		a := first
 		if i > 0 {
-			a = b.stores[i].at(t, x.leaf)
+			a = b.stores[i].at(instants, x.leaf)
 		}
 		v.Stores[i] = inventory.StoreVerdict{
 			Name: s.Name, Date: s.Date, Status: a.status, Detail: a.detail,
@@ -77,7 +77,7 @@ func (x *exam) reportTrust() {
 	case inventory.TrustExpiredChain:
 		// The leaf may have years to go: the endpoint fails all the same, as on
 		// the day after the effective expiry.
-		if x.answer.best.begins.After(trustInstant(x.leaf, x.now)) {
+		if x.answer.best.begins.After(trustInstants(x.leaf, x.now)[0]) {
 			x.find(inventory.CodeNotYetValid, "%s", a.detail)
 		} else {
 			x.find(inventory.CodeExpired, "%s and every path needs it; replace it in what the server sends", a.detail)
@@ -122,7 +122,7 @@ func (x *exam) judgeBroken() {
 		rest = append(rest, x.judge.cert(der, false))
 	}
 	b := x.judge.build(leaf, rest, nil)
-	if b.stores[0].at(trustInstant(leaf, x.now), leaf).status != inventory.Trusted {
+	if b.stores[0].at(trustInstants(leaf, x.now), leaf).status != inventory.Trusted {
 		return
 	}
 	x.find(inventory.CodeChainBroken, "the chain served before (leaf %s, until %s) was complete and this one is not: install the full chain with the certificate",

@@ -110,6 +110,18 @@ func TestTarget(t *testing.T) {
 			codes: []string{"not_deployed"},
 		},
 		{
+			name: "not every address was examined", expect: expected, verified: nil,
+			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) { f.Observation.Unexamined = 8 }}},
+			codes: []string{"partially_deployed"}, mentions: "8 further addresses were not examined",
+		},
+		{
+			name: "the name resolves in part", expect: expected, verified: nil,
+			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) {
+				f.Observation.Resolution = &inventory.Resolution{Status: inventory.ReachOK, Detail: "AAAA: dns_servfail"}
+			}}},
+			codes: []string{"dns_failure", "partially_deployed"}, mentions: "AAAA: dns_servfail",
+		},
+		{
 			name: "a pool with one laggard", expect: expected, tier: "14d", verified: yes,
 			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) { f.Observation.Alternates = [][][]byte{old} }}},
 			codes: []string{"addresses_disagree", "not_deployed"},

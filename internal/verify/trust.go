@@ -190,7 +190,9 @@ func httpOnly(urls []string) []string {
 
 // during reports whether t is between two moments; the last second counts
 // whole (RFC 5280, section 4.1.2.5).
-func during(t, from, to time.Time) bool { return !t.Before(from) && t.Before(to.Add(time.Second)) }
+func during(instants []time.Time, from, to time.Time) bool {
+	return slices.ContainsFunc(instants, func(t time.Time) bool { return !t.Before(from) && t.Before(to.Add(time.Second)) })
+}
 
 // An answer is what one store says at an instant.
 type answer struct {
@@ -200,15 +202,15 @@ type answer struct {
 	best   *path   // paths[0]; else the best of those that fail by date alone
 }
 
-// at applies the dates to the paths.
-func (b *builtStore) at(t time.Time, leaf *cert) answer {
+// at applies the dates to the paths: each has to hold at one of the instants.
+func (b *builtStore) at(instants []time.Time, leaf *cert) answer {
 	var valid, anchorOut, out []*path
 	for _, p := range b.paths {
 		a := p.anchor()
 		switch {
-		case p.first != nil && !during(t, p.begins, p.ends):
+		case p.first != nil && !during(instants, p.begins, p.ends):
 			out = append(out, p)
-		case a != nil && !during(t, a.info.NotBefore, a.info.NotAfter):
+		case a != nil && !during(instants, a.info.NotBefore, a.info.NotAfter):
 			anchorOut = append(anchorOut, p)
 		default:
 			valid = append(valid, p)
@@ -233,7 +235,7 @@ func (b *builtStore) at(t time.Time, leaf *cert) answer {
 		sortPaths(out, leaf)
 		p := out[0]
 		detail := fmt.Sprintf("the intermediate %s expired on %s", p.first.called(), date(p.ends))
-		if t.Before(p.begins) {
+		if instants[0].Before(p.begins) {
 			detail = fmt.Sprintf("an intermediate is not valid before %s", date(p.begins))
 		}
 		return answer{status: inventory.TrustExpiredChain, best: p, detail: detail}
@@ -286,21 +288,22 @@ func sortPaths(paths []*path, leaf *cert) {
 	})
 }
 
-// trustInstant is when trust is judged: now, or the moment nearest to now at
-// which the leaf was or will be valid, so that a certificate is expired *and*
-// trusted.
-func trustInstant(leaf *cert, now time.Time) time.Time {
+// trustInstants is when trust is judged: now; and for a leaf that is not valid
+// now, first at the moment nearest to now at which it was or will be, so that a
+// certificate is expired *and* trusted. A path that holds at one of them is
+// good: an intermediate may have been renewed since the leaf expired.
+func trustInstants(leaf *cert, now time.Time) []time.Time {
 	switch {
 	case !leaf.dated:
 	case now.Before(leaf.info.NotBefore):
-		return leaf.info.NotBefore
+		return []time.Time{leaf.info.NotBefore, now}
 	case !now.Before(leaf.info.NotAfter.Add(time.Second)):
 		if last := leaf.info.NotAfter.Add(-time.Second); !last.Before(leaf.info.NotBefore) {
-			return last
+			return []time.Time{last, now}
 		}
-		return leaf.info.NotBefore
+		return []time.Time{leaf.info.NotBefore, now}
 	}
-	return now
+	return []time.Time{now}
 }
 
 const (
@@ -311,9 +314,9 @@ const (
 
 // decide builds the paths, with fetched issuers where the served ones do not
 // suffice, and says what else to fetch.
-func (j *Judge) decide(leaf *cert, served []*cert, t time.Time, ev inventory.EvidenceSet) (b *built, first answer, needs []inventory.Need) {
+func (j *Judge) decide(leaf *cert, served []*cert, instants []time.Time, ev inventory.EvidenceSet) (b *built, first answer, needs []inventory.Need) {
 	b = j.build(leaf, served, nil)
-	first = b.stores[0].at(t, leaf)
+	first = b.stores[0].at(instants, leaf)
 	var fetched []*cert
 	var failed []string
 	for range maxLevels {
@@ -332,7 +335,7 @@ func (j *Judge) decide(leaf *cert, served []*cert, t time.Time, ev inventory.Evi
 			break
 		}
 		b = j.build(leaf, served, fetched)
-		first = b.stores[0].at(t, leaf)
+		first = b.stores[0].at(instants, leaf)
 	}
 	if first.best != nil {
 		return b, first, nil
@@ -344,7 +347,7 @@ func (j *Judge) decide(leaf *cert, served []*cert, t time.Time, ev inventory.Evi
 		case len(needs) > 0:
 			first.detail += ", and has not been fetched from " + quote(needs[0].URL)
 		case len(b.stores[0].missing) > 0 && len(b.stores[0].missing[0].urls) == 0:
-			first.detail += ", and the certificate does not say where it is"
+			first.detail += ", and the certificate names no HTTP address that has it"
 		}
 	}
 	return b, first, needs
