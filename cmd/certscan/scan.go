@@ -127,7 +127,7 @@ func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err 
 	job := &scanJob{io: io, flags: f, started: now()}
 	defer job.close()
 	if !f.resume { // else the history says what is to be done
-		if err := job.prepare(args); err != nil {
+		if err := job.prepare(ctx, args); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err 
 		if args, err = job.resumeLast(ctx, args); err != nil {
 			return err
 		}
-		if err := job.prepare(args); err != nil {
+		if err := job.prepare(ctx, args); err != nil {
 			return err
 		}
 	}
@@ -178,6 +178,7 @@ type scanJob struct {
 	made    string                   // path of db, if it is new
 	done    func(target string) bool // by the scan that is resumed; nil otherwise
 	targets []inventory.Target
+	badRows int                    // of the lists: targets that nobody knows
 	stores  []inventory.TrustStore // given by demo; otherwise --roots says which
 
 	settings scanSettings
@@ -187,6 +188,10 @@ type scanJob struct {
 	own      *scan.OwnSide
 	out      *answer
 }
+
+// mostAddresses is how many addresses of one name a scan examines: all that an
+// honest name has.
+const mostAddresses = 1024
 
 // scanSettings are the flags, checked.
 type scanSettings struct {
@@ -222,7 +227,7 @@ func (j *scanJob) warn(format string, args ...any) {
 
 // prepare turns flags, files and arguments into settings and targets. All
 // mistakes of the caller's show here, before anything is connected to.
-func (j *scanJob) prepare(args []string) error {
+func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	f := j.flags
 	if err := f.outputFlags.check(); err != nil {
 		return err
@@ -258,7 +263,7 @@ func (j *scanJob) prepare(args []string) error {
 			return err
 		}
 	}
-	if j.targets, err = f.targetFlags.read(j.io, args, j.note, j.warn); err != nil {
+	if j.targets, j.badRows, err = f.targetFlags.read(ctx, j.io, args, j.note, j.warn); err != nil {
 		return err
 	}
 	if len(j.targets) == 0 {
@@ -266,7 +271,7 @@ func (j *scanJob) prepare(args []string) error {
 	}
 	j.settings.work = func(t inventory.Target) inventory.Work {
 		return inventory.Work{
-			Target: t, Addresses: pinned[t.DialName()], FirstOnly: f.addresses == "first",
+			Target: t, Addresses: pinned[t.DialName()], FirstOnly: f.addresses == "first", Limit: mostAddresses,
 			Mode: inventory.Mode(f.mode), Offers: offers, Samples: f.samples, Timeout: f.timeout, Retries: f.retries,
 			Slot: j.started.Unix(),
 		}
@@ -406,6 +411,7 @@ func (j *scanJob) begin(ctx context.Context) error {
 	if j.out, err = newAnswer(j.io, j.flags.outputFlags, j.settings.at, j.settings.counting); err != nil {
 		return err
 	}
+	j.out.badRows = j.badRows
 	if j.done == nil { // else it goes on under its old ID
 		id, err := uuid.NewV7()
 		if err != nil {
@@ -487,8 +493,10 @@ func (j *scanJob) verdict(sum inventory.Summary, interrupted bool) error {
 	switch {
 	case interrupted:
 		return fmt.Errorf("interrupted: %d of %d targets were examined%s", sum.Targets, len(j.targets), hint)
-	case sum.TargetsNotExamined > 0:
-		return fmt.Errorf("%d of %d targets could not be examined from here", sum.TargetsNotExamined, sum.Targets)
+	case sum.TargetsNotExamined > sum.BadRows:
+		return fmt.Errorf("%d of %d targets could not be examined from here%s", sum.TargetsNotExamined-sum.BadRows, sum.Targets, unread(sum.BadRows, ", and "))
+	case sum.BadRows > 0:
+		return errors.New(unread(sum.BadRows, ""))
 	case j.settings.failOn == inventory.Critical && sum.Critical > 0,
 		j.settings.failOn == inventory.Warning && sum.Critical+sum.Warning > 0:
 		return errFindings
