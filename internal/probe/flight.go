@@ -17,6 +17,7 @@ const (
 
 	messageServerHello        = 2
 	messageCertificate        = 11
+	messageServerKeyExchange  = 12
 	messageCertificateRequest = 13
 	messageServerHelloDone    = 14
 	messageCertificateVerify  = 15
@@ -143,11 +144,11 @@ func looksLikeTLS(b []byte) bool {
 	return len(b) > 0 && b[0] >= recordChangeCipherSpec && b[0] <= recordData && (len(b) == 1 || b[1] == 3)
 }
 
-// A flight is what could be read of the server's side of a handshake, up to its
-// certificate.
+// A flight is what could be read of the server's side of a handshake.
 type flight struct {
 	hello     *serverHello
-	asked     bool // for a client certificate, before the certificate was read
+	asked     bool // for a client certificate, as far as was read
+	exchanged bool // a ServerKeyExchange message was read; its signature is not looked at
 	chain     [][]byte
 	staple    []byte
 	scts      [][]byte
@@ -157,10 +158,10 @@ type flight struct {
 }
 
 // readFlight reads from r. At each ServerHello it calls keys, which returns the
-// opener for what follows in TLS 1.3, or nil after a HelloRetryRequest. With
-// staples, a TLS 1.2 flight is read on to the CertificateStatus message: that
-// is for recordings, as a live server may have nothing more to say.
-func readFlight(r io.Reader, staples bool, keys func(h *serverHello, msg []byte) (*opener, error)) flight {
+// opener for what follows in TLS 1.3, or nil after a HelloRetryRequest. It stops
+// at the certificate. With whole, a TLS 1.2 flight is read to its end: that is
+// for recordings, as a live server may have nothing more to say.
+func readFlight(r io.Reader, whole bool, keys func(h *serverHello, msg []byte) (*opener, error)) flight {
 	f := flight{}
 	in := messages{r: r}
 	for {
@@ -203,12 +204,13 @@ func readFlight(r io.Reader, staples bool, keys func(h *serverHello, msg []byte)
 			if modern {
 				f.staple, f.scts = c.staple, c.scts
 			}
-			if modern || !staples {
+			if modern || !whole {
 				return f
 			}
 		case typ == messageCertificateStatus && f.certified:
 			f.staple = parseStaple(msg[messageHead:])
-			return f
+		case typ == messageServerKeyExchange && f.certified:
+			f.exchanged = true
 		case typ == messageCertificateVerify, typ == messageServerHelloDone, typ == messageFinished:
 			return f
 		}

@@ -168,11 +168,13 @@ func (s *session) failed(err error) outcome {
 		out.tls = new(inventory.TLSFacts) // not to be had with a certificate
 	}
 	// Before TLS 1.3 the client speaks a second time only when it has verified
-	// the signature over the key exchange, if there is one.
-	answered := s.rec.flights > 1 && f.hello != nil && f.hello.version != versionTLS13
-	out.capture.PossessionProven = answered && ephemeral(out.tls.CipherSuite)
+	// the signature over the key exchange, if there is one. Both have to be: it
+	// misses a ServerKeyExchange only after it has written its Certificate, and
+	// then ends the handshake itself.
+	demanded := s.rec.flights > 1 && f.hello != nil && f.hello.version != versionTLS13 && s.asked && lacksCertificate(err)
+	out.capture.PossessionProven = demanded && f.exchanged && ephemeral(out.tls.CipherSuite)
 	switch {
-	case answered && s.asked && lacksCertificate(err):
+	case demanded:
 		out.tls.ClientCertificateRequired = true
 		out.reach.Status = inventory.ReachOK
 	case s.chain == nil && refusedCertificate(err):

@@ -167,8 +167,8 @@ var rareSuites = []suite{
 	{0xc00b, "TLS_ECDH_RSA_WITH_NULL_SHA"},
 }
 
-// ephemeral reports whether the server signs its key exchange under the suite,
-// so that a client that went on has seen a proof of possession.
+// ephemeral reports whether the server has to sign its key exchange under the
+// suite, so that a client that took it has seen a proof of possession.
 func ephemeral(name string) bool {
 	return strings.Contains(name, "DHE_")
 }
