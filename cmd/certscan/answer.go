@@ -47,6 +47,7 @@ type answer struct {
 	fleet    *verify.Fleet
 	counting counting
 	file     *replaceFile // nil: standard output
+	badRows  int          // of the target lists
 }
 
 func newAnswer(io streams, f outputFlags, at time.Time, c counting) (*answer, error) {
@@ -93,6 +94,8 @@ func (a *answer) finish(info inventory.ScanInfo, fleet []inventory.Finding, own 
 	a.tally.AddFindings(fleet...)
 	sum := a.tally.Summary()
 	sum.Partial = info.Partial
+	sum.BadRows = a.badRows
+	sum.TargetsNotExamined += a.badRows
 	if own != nil {
 		sum.OwnFaults = own.Faults()
 		sum.TargetsNotExamined += own.NotExamined()

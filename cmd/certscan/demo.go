@@ -82,7 +82,7 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	if f.keep == "" {
 		job.made = "" // it is not kept
 	}
-	if err := job.prepare(args); err != nil {
+	if err := job.prepare(ctx, args); err != nil {
 		return err
 	}
 	if err := job.wire(ctx); err != nil {

@@ -64,7 +64,7 @@ func scanLab(t *testing.T, fleet *lab.Lab, scenarios []lab.Scenario, db string) 
 	}
 	err := job.openStore(t.Context())
 	if err == nil {
-		err = job.prepare(targets)
+		err = job.prepare(t.Context(), targets)
 	}
 	if err == nil {
 		err = job.wire(t.Context())

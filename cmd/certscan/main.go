@@ -20,6 +20,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"example.com/certscan/internal/report"
 )
 
 // Exit statuses are part of the command-line contract: the first that holds, in
@@ -35,7 +37,7 @@ const exitHelp = `
 Exit status:
   0  done, and nothing at or above --fail-on was found
   1  the job could not be done: nothing could be examined, it was interrupted,
-     or a result could not be written
+     a row of a list could not be read, or a result could not be written
   2  wrong flags, arguments or configuration
   3  done, and there are findings at or above --fail-on`
 
@@ -92,7 +94,8 @@ func run(ctx context.Context, args []string, io streams) int {
 	case errors.Is(err, syscall.EPIPE):
 		return exitError // whoever reads us has gone; there is nobody to tell
 	}
-	fmt.Fprintf(io.err, "certscan: %v\n", err)
+	// Arguments, file names and what SQLite says are as somebody else wrote them.
+	fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(io.err, "Run '%s --help' for usage.\n", called(cmd, args))
 		return exitUsage

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -198,12 +200,13 @@ func (s shower) target(ctx context.Context, name string) error {
 func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt report.Options) error {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-12s %s\n", name, report.Clean(value))
+			fmt.Fprintf(w, "%-12s %s\n", report.Clean(name), report.Clean(value))
 		}
 	}
 	line("Target", r.Target.Key())
 	for _, k := range slices.Sorted(keysOf(r.Target.Labels)) {
-		line(strings.ToUpper(k[:1])+k[1:], r.Target.Labels[k])
+		first, n := utf8.DecodeRuneInString(k)
+		line(string(unicode.ToUpper(first))+k[n:], r.Target.Labels[k])
 	}
 	line("Listed by", strings.Join(r.Target.Sources, ", "))
 	line("Known since", st.FirstSeen.Format(time.DateTime))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 
@@ -24,19 +26,28 @@ func (f *targetFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.labels, "label", nil, "give every target the label `KEY=VALUE`, unless its list says otherwise; repeatable")
 }
 
+// maxBadRows bounds how many bad rows are told one by one: of a file that is no
+// list, every row is bad.
+const maxBadRows = 20
+
 // read reads lists and arguments into one set. It notes where they disagree,
-// and warns of rows that are no targets.
-func (f *targetFlags) read(io streams, args []string, note, warn func(string, ...any)) ([]inventory.Target, error) {
+// warns of rows that are no targets, and counts those.
+func (f *targetFlags) read(ctx context.Context, io streams, args []string, note, warn func(string, ...any)) (_ []inventory.Target, badRows int, _ error) {
+	defer func() {
+		if badRows > maxBadRows {
+			warn("and %d more bad rows", badRows-maxBadRows)
+		}
+	}()
 	proto := inventory.TLS
 	if f.starttls != "" {
 		proto = inventory.Protocol(f.starttls)
 		if !proto.Valid() || proto == inventory.TLS {
-			return nil, usagef("--starttls %q is not known: want one of %s", f.starttls, joined(inventory.Protocols()[1:]))
+			return nil, 0, usagef("--starttls %q is not known: want one of %s", f.starttls, joined(inventory.Protocols()[1:]))
 		}
 	}
 	labels, err := parseLabels(f.labels)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var set discover.Set
 	add := func(t inventory.Target) {
@@ -48,7 +59,7 @@ func (f *targetFlags) read(io streams, args []string, note, warn func(string, ..
 	for _, a := range args {
 		t, err := discover.ParseTargetAs(a, proto)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, 0, usageError{err}
 		}
 		t.Sources = []string{"arg"}
 		add(t)
@@ -60,16 +71,18 @@ func (f *targetFlags) read(io streams, args []string, note, warn func(string, ..
 		}
 		for t, err := range list {
 			if p, ok := errors.AsType[*discover.Problem](err); ok {
-				warn("%v", p)
+				if badRows++; badRows <= maxBadRows {
+					warn("%v", p)
+				}
 				continue
 			}
 			if err != nil {
-				return nil, usageError{err}
+				return nil, badRows, usageError{err}
 			}
 			add(t)
 		}
 	}
-	return set.Targets(), nil
+	return set.Targets(), badRows, nil
 }
 
 func joined[T ~string](list []T) string {
@@ -88,4 +101,15 @@ func withDefaults(labels, defaults map[string]string) map[string]string {
 	all := maps.Clone(defaults)
 	maps.Copy(all, labels)
 	return all
+}
+
+// unread tells how many rows were no targets, if any were.
+func unread(badRows int, before string) string {
+	switch badRows {
+	case 0:
+		return ""
+	case 1:
+		return before + "1 row of the lists could not be read: correct it, and scan again"
+	}
+	return fmt.Sprintf("%s%d rows of the lists could not be read: correct them, and scan again", before, badRows)
 }

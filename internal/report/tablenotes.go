@@ -151,11 +151,11 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 	if s.Partial || info.Partial {
 		text := "this scan was interrupted"
 		if s.TargetsNotExamined > 0 {
-			text += "; " + plural(s.TargetsNotExamined, "target was", "targets were") + " not examined"
+			text += "; " + notExamined(s)
 		}
 		h.line("Partial", cell{text, yellow})
 	} else if s.TargetsNotExamined > 0 {
-		h.line("Unseen", cell{plural(s.TargetsNotExamined, "target was", "targets were") + " not examined", yellow})
+		h.line("Unseen", cell{notExamined(s), yellow})
 	}
 	for _, f := range s.OwnFaults {
 		text := cleanCut(f.Message, maxText)
@@ -185,6 +185,16 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 		findings = append(findings, cell{fmt.Sprintf("%d ignored", s.Ignored), plain})
 	}
 	h.line("Findings", findings...)
+}
+
+// notExamined counts the targets that nothing is known of, and says how many of
+// them are rows of a list that could not be read.
+func notExamined(s inventory.Summary) string {
+	text := plural(s.TargetsNotExamined, "target was", "targets were") + " not examined"
+	if s.BadRows > 0 {
+		text += fmt.Sprintf(" (rows of the lists that could not be read: %d)", s.BadRows)
+	}
+	return text
 }
 
 func unlessZero(n int, st style) style {
