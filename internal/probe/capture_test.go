@@ -25,7 +25,7 @@ import (
 )
 
 // Whatever certificate a server sends is recorded, in TLS 1.2 and TLS 1.3, by
-// every mode, and blamed on nobody.
+// every mode, and blamed on nobody unless no client takes so much.
 func TestServedCertificatesAreRecorded(t *testing.T) {
 	t.Parallel()
 	ordinary := issue(t, certSpec{})
@@ -86,8 +86,12 @@ func TestServedCertificatesAreRecorded(t *testing.T) {
 
 				got := examine(t, to)
 				wantChain(t, got, tt.cert.Certificate)
-				if got.Reach.Status != inventory.ReachOK || *got.Capture != tt.want {
-					t.Errorf("reach = %+v, capture = %+v, want ok, %+v", got.Reach, *got.Capture, tt.want)
+				wantReach, detail := inventory.ReachOK, ""
+				if tt.want == raw {
+					wantReach, detail = inventory.ReachTLSAlert, "larger than clients take"
+				}
+				if got.Reach.Status != wantReach || !strings.Contains(got.Reach.Detail, detail) || *got.Capture != tt.want {
+					t.Errorf("reach = %+v, capture = %+v, want %s %q, %+v", got.Reach, *got.Capture, wantReach, detail, tt.want)
 				}
 				if want := tls.VersionName(version); got.TLS.Version != want {
 					t.Errorf("version = %q, want %q", got.TLS.Version, want)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -199,6 +200,16 @@ func refusedCertificate(err error) bool {
 	return false
 }
 
+// faultOf says what crypto/tls found wrong. It has no type for a message above
+// its bounds, which are wider than those of most clients.
+func faultOf(err error) string {
+	var n, most int
+	if _, failed := fmt.Sscanf(err.Error(), "tls: handshake message of length %d bytes exceeds maximum of %d bytes", &n, &most); failed != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("handshake message of %d bytes is larger than clients take", n)
+}
+
 // fail says how a connection ended that was to show a certificate, and what may
 // still be tried. seen is the beginning of what the server sent.
 func (o *outcome) fail(err error, f flight, seen []byte) {
@@ -225,7 +236,8 @@ func (o *outcome) fail(err error, f flight, seen []byte) {
 		}
 	default:
 		// What the server said is against the rules, or beyond crypto/tls.
-		o.reach = inventory.Reach{Status: inventory.ReachTLSAlert, Detail: "sent by certscan: " + err.Error()}
+		o.unfit = true
+		o.reach = inventory.Reach{Status: inventory.ReachTLSAlert, Detail: "sent by certscan: " + faultOf(err)}
 		o.next = furtherHello
 		if f.hello != nil {
 			o.next = furtherLegacy

@@ -49,15 +49,22 @@ func (j *job) climb() outcome {
 	if j.offer == inventory.OfferECDSA || j.offer == inventory.OfferRSA {
 		// A server without such a key refuses both hellos, and no other asks
 		// for one kind of key only.
+		raw := j.stepModern
 		if first.next == furtherLegacy {
-			return j.take(first, []step{j.stepLegacy})
+			raw = j.stepLegacy
 		}
-		return j.take(first, []step{j.stepModern})
+		out := j.take(first, []step{raw})
+		out.endAs(first)
+		return out
 	}
 
 	// A server may want another group, some stacks hang up where others send an
 	// alert, and a hiccup deserves a full handshake before a makeshift one.
-	postQuantum := func() outcome { return j.handshake(hello{postQuantum: true}) }
+	second := outcome{}
+	postQuantum := func() outcome {
+		second = j.handshake(hello{postQuantum: true})
+		return second
+	}
 	steps := []step{postQuantum, j.stepLegacy, j.stepModern}
 	switch first.next {
 	case furtherLegacy:
@@ -69,7 +76,18 @@ func (j *job) climb() outcome {
 	if len(out.chain) > 0 && out.capture.Method == inventory.CaptureRawHello {
 		out.reach.Detail = "the default hello got: " + string(first.reach.Status) + " " + first.reach.Detail
 	}
+	out.endAs(second)
+	out.endAs(first)
 	return out
+}
+
+// endAs makes the end of an ordinary handshake that of o, which went no further
+// than the certificate, if every client would have met with it. What crypto/tls
+// merely does not offer is refused by the server, and no fault of the endpoint.
+func (o *outcome) endAs(ordinary outcome) {
+	if ordinary.unfit && len(o.chain) > 0 && o.capture.Method == inventory.CaptureRawHello {
+		o.reach = ordinary.reach
+	}
 }
 
 // census asks for TLS 1.2 first, where the certificate comes in clear and costs

@@ -128,5 +128,6 @@ type outcome struct {
 	scts    [][]byte
 
 	next  further // what may still get a certificate
+	unfit bool    // what the server said broke the rules or bounds of clients
 	alert int     // the server's alert that ended the handshake; -1 if none did
 }

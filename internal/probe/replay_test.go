@@ -82,6 +82,7 @@ func TestReplayedChainProvesNothing(t *testing.T) {
 	t.Parallel()
 	const ecdhe, static = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_128_GCM_SHA256
 	ec := issue(t, certSpec{}).Certificate
+	padded := slices.Concat(ec, slices.Repeat(issue(t, certSpec{template: manyNames(5000)}).Certificate, 2))
 	plain := [][]byte{newOpensslKey(t, "-algorithm", "RSA").der}
 	share, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
@@ -98,6 +99,8 @@ func TestReplayedChainProvesNothing(t *testing.T) {
 		{"no key exchange, asks for a certificate", replay{suite: ecdhe, chain: ec, asks: true}, "tls_alert"},
 		{"no key exchange, refuses", replay{suite: ecdhe, chain: ec, asks: true, alert: 40}, "tls_alert"},
 		{"forged key exchange, refuses", replay{suite: ecdhe, chain: ec, asks: true, exchange: unsigned, alert: 40}, "tls_alert"},
+		{"padded chain", replay{suite: ecdhe, chain: padded}, "tls_alert"},
+		{"padded chain, asks for a certificate", replay{suite: ecdhe, chain: padded, asks: true, alert: 40}, "tls_alert"},
 		{"static RSA, refuses", replay{suite: static, chain: plain, asks: true, alert: 40}, "ok"},
 		{"static RSA, refuses without asking", replay{suite: static, chain: plain, alert: 40}, "tls_alert"},
 		{"static RSA with a key exchange, refuses", replay{suite: static, chain: plain, asks: true, exchange: unsigned, alert: 40}, "tls_alert"},
@@ -110,5 +113,17 @@ func TestReplayedChainProvesNothing(t *testing.T) {
 				t.Errorf("capture = %+v, reach = %+v, want %s and no proof", *got.Capture, got.Reach, tt.want)
 			}
 		})
+	}
+}
+
+// The certificate for one kind of key is held to the same bounds.
+func TestPaddedChainForOneKindOfKey(t *testing.T) {
+	t.Parallel()
+	chain := slices.Repeat(issue(t, certSpec{template: manyNames(5000)}).Certificate, 2)
+	to := replay{suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, chain: chain}.serve(t)
+	got := examine(t, to, withOffer(inventory.OfferECDSA))
+	wantChain(t, got, chain)
+	if got.Reach.Status != inventory.ReachTLSAlert || got.Capture.Method != inventory.CaptureRawHello {
+		t.Errorf("reach = %+v, capture = %+v, want tls_alert, raw_hello", got.Reach, *got.Capture)
 	}
 }
