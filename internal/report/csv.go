@@ -21,7 +21,8 @@ func csvColumns() []string {
 	}
 }
 
-// csvHandler writes one row per endpoint and keeps nothing (RFC 4180).
+// csvHandler writes one row per address, and one more for each offer that says
+// something else. It keeps nothing (RFC 4180).
 type csvHandler struct {
 	out    *bufio.Writer
 	w      *csv.Writer
@@ -51,6 +52,9 @@ func (h *csvHandler) Result(r inventory.Result) error {
 		return err
 	}
 	for _, e := range r.Endpoints {
+		if !inCSV(r, e) {
+			continue
+		}
 		h.row = h.appendRow(h.row[:0], r, e)
 		if err := h.w.Write(h.row); err != nil {
 			return err
@@ -78,6 +82,15 @@ func (h *csvHandler) flushAll() error {
 	return h.out.Flush()
 }
 
+// inCSV reports whether e has a row: there is no column for the offer, so that
+// rows which say the same would seem to count an address twice.
+func inCSV(r inventory.Result, e inventory.Endpoint) bool {
+	if e.Observation.Offer == inventory.OfferNoSNI && len(e.Judgement.Findings) == 0 {
+		return false // a server may well have another default
+	}
+	return worthARow(r, e)
+}
+
 func (h *csvHandler) appendRow(row []string, r inventory.Result, e inventory.Endpoint) []string {
 	t, o, j := r.Target, e.Observation, e.Judgement
 	var expires, days, names, key, serial, sha string
@@ -95,12 +108,16 @@ func (h *csvHandler) appendRow(row []string, r inventory.Result, e inventory.End
 	if j.Verdict != nil {
 		trust, revocation = string(j.Verdict.Trust.Status), j.Verdict.Revocation.Status
 	}
+	status := statusWord(e, r.Judgement.Findings)
+	if o.Offer != inventory.OfferDefault {
+		status = word(string(o.Offer)) + ": " + status
+	}
 	return append(row,
 		field(t.Host), strconv.Itoa(int(t.Port)), field(string(t.Protocol)), field(o.Address), field(o.Location),
 		expires, days, field(issuerName(j.Certificate)),
 		field(t.Labels["owner"]), field(t.Labels["environment"]), field(t.Labels["platform"]),
 		field(names), field(key), field(serial), sha, field(trust), field(revocation),
-		field(statusWord(e, r.Judgement.Findings)), field(codes(j.Findings, r.Judgement.Findings)))
+		field(status), field(codes(j.Findings, r.Judgement.Findings)))
 }
 
 // field makes text safe as a cell of a spreadsheet: control characters become

@@ -108,6 +108,10 @@ func TestAnOfferThatSaysTheSameIsNoRow(t *testing.T) {
 	if strings.Contains(out, "ecdsa") || strings.Contains(out, "rsa") || strings.Count(out, "no_sni") != 1 || strings.Count(out, "expired yesterday") != 1 {
 		t.Errorf("want the default and no_sni rows only, and one message:\n%s", out)
 	}
+	rows := parseCSV(t, write(t, "csv", report.Options{}, result(x, first, same, other, none)))
+	if status := len(rows[0]) - 2; len(rows) != 3 || rows[1][status] != "expired" || rows[2][status] != "no_sni: expired" {
+		t.Errorf("want rows of the default and no_sni offers, told apart:\n%q", rows)
+	}
 }
 
 func TestTableFitsTheTerminal(t *testing.T) {

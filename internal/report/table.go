@@ -87,7 +87,7 @@ func (h *tableHandler) Result(r inventory.Result) error {
 		if w := worst(e.Judgement.Findings); graver(w, t.worst) {
 			t.worst = w
 		}
-		if h.worthARow(r, e) {
+		if worthARow(r, e) {
 			h.rows = mergeRow(h.rows, h.row(e))
 		}
 	}
@@ -111,7 +111,7 @@ func (h *tableHandler) Result(r inventory.Result) error {
 
 // worthARow reports whether e says anything that the default offer to the same
 // address does not: another leaf, or other findings.
-func (h *tableHandler) worthARow(r inventory.Result, e inventory.Endpoint) bool {
+func worthARow(r inventory.Result, e inventory.Endpoint) bool {
 	o := &e.Observation
 	if o.Offer == inventory.OfferDefault {
 		return true
@@ -285,11 +285,7 @@ func (h *tableHandler) rowsOf(t *tableTarget) iter.Seq[[]cell] {
 			yield(h.cells(name, l.label, l.expires, status, l.issuer, w))
 			return
 		}
-		status := t.own
-		if status == "" {
-			status = "-"
-		}
-		if !yield(h.cells(key, "*", t.expires, status, "", t.ownWorst)) {
+		if !yield(h.cells(key, "*", t.expires, t.heading(), "", t.worst)) {
 			return
 		}
 		for i := range t.lines {
@@ -303,6 +299,27 @@ func (h *tableHandler) rowsOf(t *tableTarget) iter.Seq[[]cell] {
 			}
 		}
 	}
+}
+
+// heading is the status of a target that has several lines: its own findings, and
+// the gravest of the lines if that is graver.
+func (t *tableTarget) heading() string {
+	grave := tableLine{}
+	for _, l := range t.lines {
+		if graver(l.worst, grave.worst) {
+			grave = l
+		}
+	}
+	first, _, _ := strings.Cut(grave.status, " ")
+	switch {
+	case t.own == "" && first == "":
+		return "-"
+	case t.own == "":
+		return first
+	case graver(grave.worst, t.ownWorst):
+		return first + " " + t.own
+	}
+	return t.own
 }
 
 // joinStatus joins the codes of a target with those of its only line, gravest
