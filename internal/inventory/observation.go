@@ -99,6 +99,10 @@ type TLSFacts struct {
 	Group       string `json:"group"`        // "X25519"
 	ALPN        string `json:"alpn"`
 
+	// ClientCertificateRequested: the server asked for one. False also where the
+	// handshake was not followed that far, as in a census of TLS 1.2.
+	ClientCertificateRequested bool `json:"client_certificate_requested"`
+
 	// ClientCertificateRequired: the server refused to go on without one. A
 	// server that merely asks for one does not require it.
 	ClientCertificateRequired bool `json:"client_certificate_required"`

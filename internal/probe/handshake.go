@@ -108,6 +108,8 @@ func (j *job) handshake(h hello) outcome {
 			CipherSuite: suiteName(state.CipherSuite),
 			Group:       groupName(uint16(state.CurveID)),
 			ALPN:        state.NegotiatedProtocol,
+
+			ClientCertificateRequested: s.asked,
 		},
 	}
 	if h.postQuantum && state.CurveID == tls.X25519MLKEM768 {
@@ -168,6 +170,7 @@ func (s *session) failed(err error) outcome {
 	if out.tls == nil {
 		out.tls = new(inventory.TLSFacts) // not to be had with a certificate
 	}
+	out.tls.ClientCertificateRequested = s.asked || f.asked
 	// Before TLS 1.3 the client speaks a second time only when it has verified
 	// the signature over the key exchange, if there is one. Both have to be: it
 	// misses a ServerKeyExchange only after it has written its Certificate, and

@@ -143,11 +143,32 @@ func TestClientCertificates(t *testing.T) {
 			if got.TLS.ClientCertificateRequired != tt.required {
 				t.Errorf("required = %t, want %t", got.TLS.ClientCertificateRequired, tt.required)
 			}
+			if !got.TLS.ClientCertificateRequested {
+				t.Error("requested = false, want true")
+			}
 			if got.Capture.Method != inventory.CaptureHandshake || got.Capture.PossessionProven != tt.proven {
 				t.Errorf("capture = %+v, want a handshake that proves possession %t", *got.Capture, tt.proven)
 			}
 		})
 	}
+	t.Run("not requested", func(t *testing.T) {
+		t.Parallel()
+		got := examine(t, serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}}))
+		wantLeaf(t, got, cert.Certificate[0])
+		if got.TLS.ClientCertificateRequested || got.TLS.ClientCertificateRequired {
+			t.Errorf("TLS = %+v, want no client certificate", *got.TLS)
+		}
+	})
+	t.Run("requested before a certificate that is read from the record", func(t *testing.T) {
+		t.Parallel()
+		broken := issue(t, certSpec{der: func(b []byte) []byte { return append(b, 0) }})
+		to := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{broken}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS13})
+		got := examine(t, to)
+		wantLeaf(t, got, broken.Certificate[0])
+		if got.Capture.Method != inventory.CaptureTranscript || !got.TLS.ClientCertificateRequested {
+			t.Errorf("capture = %+v, TLS = %+v, want it requested", *got.Capture, *got.TLS)
+		}
+	})
 	t.Run("required under RSA key exchange proves nothing", func(t *testing.T) {
 		t.Parallel()
 		key := newOpensslKey(t, "-algorithm", "RSA")

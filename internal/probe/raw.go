@@ -73,6 +73,8 @@ func factsOf(f flight) *inventory.TLSFacts {
 		CipherSuite: suiteName(f.hello.suite),
 		Group:       groupName(f.hello.group),
 		ALPN:        f.hello.alpn,
+
+		ClientCertificateRequested: f.asked,
 	}
 }
 

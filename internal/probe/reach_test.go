@@ -245,7 +245,8 @@ func TestConnectTimeoutIsNotRetried(t *testing.T) {
 	if got.Reach.Status != inventory.ReachTimeout || got.Reach.Detail != "during connect" || d.dials != 1 {
 		t.Errorf("reach = %+v after %d dials, want a timeout after 1", got.Reach, d.dials)
 	}
-	if got.Timings.Connect < 50*time.Millisecond {
+	// The budget began to run a little before the connect did.
+	if got.Timings.Connect < 25*time.Millisecond {
 		t.Errorf("connect took %v", got.Timings.Connect)
 	}
 }

@@ -165,6 +165,7 @@ func (e *recordEncoder) tls(key string, t *inventory.TLSFacts) {
 	e.text("cipher_suite", t.CipherSuite)
 	e.text("group", t.Group)
 	e.text("alpn", t.ALPN)
+	e.truth("client_certificate_requested", t.ClientCertificateRequested)
 	e.truth("client_certificate_required", t.ClientCertificateRequired)
 	e.truth("stapled", t.Stapled)
 	if t.PostQuantum == nil {

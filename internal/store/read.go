@@ -249,6 +249,7 @@ func (v *viewRow) observation(o *inventory.Observation, key string) error {
 	o.SCTs, o.Injected = r.SCTs, r.Injected
 	if o.TLS != nil {
 		o.TLS.Stapled, o.TLS.PostQuantum, o.TLS.Accepts = v.flags.Int64&flagStapled != 0, r.PostQuantum, r.Accepts
+		o.TLS.ClientCertificateRequested = v.flags.Int64&flagClientAsked != 0
 	}
 	return nil
 }

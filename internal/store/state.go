@@ -192,6 +192,7 @@ const (
 	flagComplete = 1 << iota
 	flagPossession
 	flagStapled
+	flagClientAsked
 )
 
 // rare is what an observation seldom has.
@@ -236,6 +237,9 @@ func latestOf(o *inventory.Observation) (latest, error) {
 		r.PostQuantum, r.Accepts = o.TLS.PostQuantum, o.TLS.Accepts
 		if o.TLS.Stapled {
 			l.flags |= flagStapled
+		}
+		if o.TLS.ClientCertificateRequested {
+			l.flags |= flagClientAsked
 		}
 	}
 	var err error

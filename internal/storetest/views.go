@@ -26,6 +26,7 @@ func roundTrip(f *fixture) {
 		Addresses: []netip.Addr{netip.MustParseAddr(address), netip.MustParseAddr("2001:db8::7")},
 	}
 	o.TLS.ALPN, o.TLS.ClientCertificateRequired, o.TLS.Stapled = "h2", true, true
+	o.TLS.ClientCertificateRequested = true
 	o.TLS.PostQuantum, o.TLS.Accepts = &yes, []string{"TLS 1.2"}
 	o.Staple, o.SCTs, o.Injected = []byte("staple"), [][]byte{{1}, {2, 3}}, []byte("a001 OK\r\n")
 	o.Timings = inventory.Timings{Resolve: 1 * time.Millisecond, Connect: 2 * time.Millisecond, STARTTLS: 3 * time.Millisecond, Handshake: 4 * time.Microsecond}
