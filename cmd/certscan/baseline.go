@@ -20,6 +20,9 @@ func loadBaseline(ctx context.Context, db *store.DB, what string) (map[inventory
 		return nil, nil
 	}
 	if exists(what) {
+		if err := plainFile(what); err != nil {
+			return nil, usageError{fmt.Errorf("--baseline: %w", err)}
+		}
 		f, err := os.Open(what)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--baseline: %w", err)}

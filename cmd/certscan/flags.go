@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -28,6 +29,9 @@ func (f *storeFlags) add(fs *pflag.FlagSet) {
 // XDG Base Directory Specification.
 func (f *storeFlags) path(env func(string) string) (string, error) {
 	if f.db != "" {
+		if err := plainFile(f.db); err != nil {
+			return "", usageError{fmt.Errorf("--db: %w", err)}
+		}
 		return f.db, nil
 	}
 	state := env("XDG_STATE_HOME")
@@ -231,6 +235,7 @@ const partialSuffix = ".partial"
 type replaceFile struct {
 	f       *os.File
 	path    string // as asked for
+	real    string // the place to take: path, behind links
 	inPlace bool   // f is path itself
 }
 
@@ -240,18 +245,37 @@ func createReplacing(path string) (*replaceFile, error) {
 		if err != nil {
 			return nil, outputError(path, err)
 		}
-		return &replaceFile{f, path, true}, nil
+		return &replaceFile{f, path, path, true}, nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	// What a link points at is replaced, and not the link.
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		real = path // there is nothing yet
+	}
+	f, err := createBeside(real)
 	if err != nil {
 		return nil, outputError(path, err)
 	}
-	r := &replaceFile{f, path, false}
-	if err := f.Chmod(0o644); err != nil {
-		r.discard()
-		return nil, outputError(path, err)
+	r := &replaceFile{f, path, real, false}
+	if st, err := os.Stat(real); err == nil { // it stays as private as it was
+		if err := f.Chmod(st.Mode().Perm()); err != nil {
+			r.discard()
+			return nil, outputError(path, err)
+		}
 	}
 	return r, nil
+}
+
+// createBeside creates a file with a name of its own in the directory of path.
+// Other than that of [os.CreateTemp] its mode is what the umask says.
+func createBeside(path string) (*os.File, error) {
+	for try := 0; ; try++ {
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x", filepath.Base(path), rand.Uint32()))
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) || try == 100 {
+			return f, err
+		}
+	}
 }
 
 // Write implements [io.Writer].
@@ -267,7 +291,7 @@ func (r *replaceFile) Write(p []byte) (int, error) {
 func (r *replaceFile) commit() error {
 	err := r.f.Close()
 	if err == nil && !r.inPlace {
-		err = os.Rename(r.f.Name(), r.path)
+		err = os.Rename(r.f.Name(), r.real)
 	}
 	if err != nil {
 		return outputError(r.path, err)
@@ -277,9 +301,10 @@ func (r *replaceFile) commit() error {
 
 // aside lets the file take a place beside its own, because it is not the whole
 // answer, and an older one that is whole is worth more.
-func (f *replaceFile) aside() {
-	if f.path != "" {
-		f.path += partialSuffix
+func (r *replaceFile) aside() {
+	if !r.inPlace {
+		r.real += partialSuffix
+		r.path = r.real
 	}
 }
 

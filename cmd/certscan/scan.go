@@ -484,8 +484,8 @@ func (j *scanJob) showProgress() bool {
 // verdict is the exit status, as an error.
 func (j *scanJob) verdict(sum inventory.Summary, interrupted bool) error {
 	hint := ""
-	if f := j.flags.output; f != "" && f != "-" {
-		hint = fmt.Sprintf("; what was seen is in %s", f+partialSuffix)
+	if f := j.out.file; f != nil {
+		hint = fmt.Sprintf("; what was seen is in %s", f.path)
 	}
 	if j.db != nil {
 		hint += "; certscan scan --resume finishes it"

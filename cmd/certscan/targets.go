@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdio "io"
+	"iter"
 	"maps"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -65,11 +68,14 @@ func (f *targetFlags) read(ctx context.Context, io streams, args []string, note,
 		add(t)
 	}
 	for _, name := range f.files {
-		list := discover.ReadFile(name, discover.Options{Protocol: proto})
-		if name == discover.Stdin {
-			list = discover.Read(name, io.in, discover.Options{Protocol: proto})
+		list, err := openList(ctx, io, name, discover.Options{Protocol: proto})
+		if err != nil {
+			return nil, badRows, err
 		}
 		for t, err := range list {
+			if ctx.Err() != nil {
+				return nil, badRows, errors.New("interrupted while the targets were read: none was examined")
+			}
 			if p, ok := errors.AsType[*discover.Problem](err); ok {
 				if badRows++; badRows <= maxBadRows {
 					warn("%v", p)
@@ -83,6 +89,26 @@ func (f *targetFlags) read(ctx context.Context, io streams, args []string, note,
 		}
 	}
 	return set.Targets(), badRows, nil
+}
+
+// openList reads the list called name. Only standard input and pipes may keep it
+// waiting, and that ends with ctx.
+func openList(ctx context.Context, io streams, name string, opt discover.Options) (iter.Seq2[inventory.Target, error], error) {
+	open := func() (stdio.Reader, error) { return io.in, nil }
+	if name != discover.Stdin {
+		if !isPipe(name) {
+			if err := plainFile(name); err != nil {
+				return nil, usageError{fmt.Errorf("--file: %w: give - for standard input", err)}
+			}
+			return discover.ReadFile(name, opt), nil
+		}
+		open = func() (stdio.Reader, error) { return os.Open(name) }
+	}
+	return func(yield func(inventory.Target, error) bool) {
+		r := patiently(ctx, open)
+		defer r.Close()
+		discover.Read(name, r, opt)(yield)
+	}, nil
 }
 
 func joined[T ~string](list []T) string {

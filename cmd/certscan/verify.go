@@ -9,6 +9,7 @@ import (
 	stdio "io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func newVerifyCommand(io streams) *cobra.Command {
 		Use:   "verify [flags] [FILE...]",
 		Short: "Judge certificate files, without a connection",
 		Long: `verify judges the certificates in files (PEM, DER, PKCS#7, PKCS#12) and
-directories by the same code as scan. In a file with several, those that issued
+directories by the same code as scan; - is standard input. In a file with several, those that issued
 others there are their chain. A file that is broken is reported and the rest is
 judged. Private keys are passed over.
 ` + exitHelp,
@@ -122,7 +123,10 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 	case len(args) == 0:
 		return usagef("nothing to verify: name files or directories, or --leaf FILE")
 	default:
-		verdicts = v.files(ctx, args)
+		verdicts = v.files(ctx, io, args)
+		if ctx.Err() != nil {
+			return errors.New("interrupted while the files were read")
+		}
 	}
 	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
 		return writeVerdicts(w, f.format, verdicts, opt)
@@ -193,6 +197,9 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 
 // readLines reads a file of a few lines, without their ends.
 func readLines(path string) ([]string, error) {
+	if err := plainFile(path); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -240,9 +247,20 @@ func (v *verifier) pair(ctx context.Context, leaf string, chain []string) (fileV
 
 // files judges every certificate in files and directories, and says what could
 // not be read.
-func (v *verifier) files(ctx context.Context, paths []string) []fileVerdict {
+func (v *verifier) files(ctx context.Context, io streams, paths []string) []fileVerdict {
 	var verdicts []fileVerdict
-	all, problems := certfile.ReadAll(paths, v.options)
+	named := slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == discover.Stdin })
+	all, problems := certfile.ReadAll(named, v.options)
+	if len(named) < len(paths) {
+		in := patiently(ctx, func() (stdio.Reader, error) { return io.in, nil })
+		defer in.Close()
+		c, err := certfile.ReadFrom(in, "standard input", v.options)
+		if err != nil {
+			problems = append(problems, err)
+		} else {
+			all = append(all, c)
+		}
+	}
 	for _, c := range all {
 		for _, end := range chainsOf(c.Certificates) {
 			verdicts = append(verdicts, v.chain(ctx, c.Path, end.line, end.ders))

@@ -135,6 +135,9 @@ func trustStores(specs []string, note func(string, ...any)) ([]inventory.TrustSt
 	for i, s := range specs { // the history has to find it again from elsewhere
 		if abs, err := filepath.Abs(s); err == nil && s != evidence.StoreSystem && s != evidence.StoreMozilla {
 			specs[i] = abs
+			if err := plainFile(abs); err != nil {
+				return nil, usageError{fmt.Errorf("--roots: %w", err)}
+			}
 		}
 	}
 	stores, err := evidence.Stores(specs, evidence.StoreOptions{Decode: certfile.Decode})

@@ -77,14 +77,20 @@ func (p *Problem) Unwrap() error { return p.Err }
 // could be got from it, and then it says why, all problems included; it is
 // [ErrNoCertificate] if there was nothing wrong.
 func Read(path string, opt Options) (Contents, error) {
+	st, err := os.Stat(path) // first: to open a pipe may wait for ever
+	switch {
+	case err != nil:
+		return Contents{Path: path}, err
+	case st.IsDir():
+		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("a directory, not a file")}
+	case !st.Mode().IsRegular():
+		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("a pipe or a device, not a file")}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return Contents{Path: path}, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.IsDir() {
-		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("a directory, not a file")}
-	}
 	return ReadFrom(f, path, opt)
 }
 

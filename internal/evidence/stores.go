@@ -275,18 +275,18 @@ func (c *collector) contentDate() string {
 
 // file adds the certificates of one file. It is errNoRoots if there is none.
 func (c *collector) file(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	st, err := f.Stat()
+	st, err := os.Stat(path) // first: to open a pipe may wait for ever
 	if err != nil {
 		return err
 	}
 	if !st.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxStoreBytes+1))
 	if err != nil {
 		return err
