@@ -181,8 +181,7 @@ func newHistoryCommand(io streams) *cobra.Command {
 		Example: `  certscan history shop.example.com`,
 		Args:    oneArgument("a target"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := targetKey(args[0])
-			if err != nil {
+			if _, err := targetKey(args[0]); err != nil {
 				return err
 			}
 			h, err := f.open(cmd, io)
@@ -190,9 +189,9 @@ func newHistoryCommand(io streams) *cobra.Command {
 				return err
 			}
 			defer h.Close()
-			spans, err := h.Spans(cmd.Context(), key)
+			spans, err := byName(cmd.Context(), h, args[0], h.Spans)
 			if err != nil {
-				return unknownTarget(key, err)
+				return err
 			}
 			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
 				return report.History(w, f.format, spans, opt)

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"example.com/certscan/internal/discover"
@@ -266,6 +267,47 @@ func targetKey(s string) (string, error) {
 		return "", usageError{err}
 	}
 	return t.Key(), nil
+}
+
+// byName gets something of the target that a person named. A bare host means the
+// one target that has it, if there is none on the usual port.
+func byName[T any](ctx context.Context, h *history, name string, get func(ctx context.Context, key string) (T, error)) (T, error) {
+	var none T
+	key, err := targetKey(name)
+	if err != nil {
+		return none, err
+	}
+	v, err := get(ctx, key)
+	if !errors.Is(err, inventory.ErrUnknownTarget) {
+		return v, err
+	}
+	keys, listErr := h.onHost(ctx, name)
+	switch {
+	case listErr != nil:
+		return none, listErr
+	case len(keys) == 0:
+		return none, unknownTarget(key, err)
+	case len(keys) > 1:
+		return none, fmt.Errorf("the history knows no target %s; name one of %s", key, strings.Join(keys, ", "))
+	}
+	return get(ctx, keys[0])
+}
+
+// onHost are the targets with this host, if name is nothing more than a host.
+func (h *history) onHost(ctx context.Context, name string) (keys []string, _ error) {
+	t, err := discover.ParseTarget(name)
+	if err != nil || t.Host != strings.ToLower(strings.TrimSuffix(name, ".")) {
+		return nil, nil //nolint:nilerr // the caller has parsed it
+	}
+	for st, err := range h.Targets(ctx, h.past) {
+		if err != nil {
+			return nil, err
+		}
+		if st.Target.Host == t.Host {
+			keys = append(keys, st.Target.Key())
+		}
+	}
+	return keys, nil
 }
 
 // unknownTarget says how to find the target that was meant.

@@ -158,13 +158,9 @@ func (s shower) servedWith(ctx context.Context, der []byte, served []inventory.S
 
 // target shows a target: its views, findings and chains.
 func (s shower) target(ctx context.Context, name string) error {
-	key, err := targetKey(name)
+	st, err := byName(ctx, s.h, name, s.h.Target)
 	if err != nil {
 		return err
-	}
-	st, err := s.h.Target(ctx, key)
-	if err != nil {
-		return unknownTarget(key, err)
 	}
 	r, err := s.h.result(ctx, st)
 	if err != nil {
@@ -192,7 +188,7 @@ func (s shower) target(ctx context.Context, name string) error {
 		}
 	}
 	if s.pem && len(ders) == 0 {
-		return errors.New("nothing is known to be served by " + key + " now: certscan history shows what was")
+		return errors.New("nothing is known to be served by " + st.Target.Key() + " now: certscan history shows what was")
 	}
 	return s.write(func(w writer, opt report.Options) error { return showTarget(w, st, r, opt) }, value, ders...)
 }

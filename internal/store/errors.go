@@ -63,7 +63,7 @@ func (d *DB) explain(what string, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		hint = "the disk is full: make room and run it again; what was stored before is safe"
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "scan something first, or name another file with --db"
+		hint = "name another file with --db"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		hint = "change its permissions, or name another file with --db"
 	}
