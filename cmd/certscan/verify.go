@@ -43,9 +43,9 @@ func newVerifyCommand(io streams) *cobra.Command {
 		Use:   "verify [flags] [FILE...]",
 		Short: "Judge certificate files, without a connection",
 		Long: `verify judges the certificates in files (PEM, DER, PKCS#7, PKCS#12) and
-directories by the same code as scan; - is standard input. In a file with several, those that issued
-others there are their chain. A file that is broken is reported and the rest is
-judged. Private keys are passed over.
+directories by the same code as scan; - is standard input. In a file with
+several, those that issued others there are their chain. A file that is broken
+is reported and the rest is judged. Private keys are passed over.
 ` + exitHelp,
 		Example: `  certscan verify /etc/letsencrypt/live/*/fullchain.pem
   certscan verify --name shop.example.com fullchain.pem

@@ -79,8 +79,7 @@ func (p *Problem) Unwrap() error { return p.Err }
 func Read(path string, opt Options) (Contents, error) {
 	st, err := os.Stat(path) // first: to open a pipe may wait for ever
 	switch {
-	case err != nil:
-		return Contents{Path: path}, err
+	case err != nil: // opening tells it, too
 	case st.IsDir():
 		return Contents{Path: path}, &Problem{Path: path, Err: errors.New("a directory, not a file")}
 	case !st.Mode().IsRegular():
