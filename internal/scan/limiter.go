@@ -56,6 +56,7 @@ type Limiter struct {
 	windowStart time.Time
 	saturated   bool // the limit was reached in this window
 	leastMedian time.Duration
+	slowed      bool // the limit was too high once; until then it doubles
 
 	places  map[netip.Prefix]*place // addresses and networks that somebody visits, or did just now
 	failing map[netip.AddrPort]*failure
@@ -315,7 +316,10 @@ func (l *Limiter) adjust() {
 	}
 	switch ceiling := tolerance * l.leastMedian; {
 	case median > ceiling:
+		l.slowed = true
 		l.limit = max(l.limit*max(0.5, float64(ceiling)/float64(median)), math.Min(leastLimit, float64(l.opt.Max)))
+	case l.saturated && !l.slowed:
+		l.limit = math.Min(2*l.limit, float64(l.opt.Max))
 	case l.saturated:
 		l.limit = math.Min(l.limit+2*math.Sqrt(l.limit), float64(l.opt.Max))
 	}
