@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -153,18 +151,6 @@ func runScan(ctx context.Context, io streams, f *scanFlags, args []string) (err 
 		defer stop()
 	}
 	return job.run(ctx)
-}
-
-// profile writes a CPU profile until stop is called.
-func profile(path string) (stop func(), err error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--cpuprofile: %w", err)}
-	}
-	if err := pprof.StartCPUProfile(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("--cpuprofile: %w", err), file.Close())
-	}
-	return func() { pprof.StopCPUProfile(); file.Close() }, nil
 }
 
 // scanJob is one scan being set up and run.

@@ -179,7 +179,7 @@ func dsn(path, mode string) string {
 	if mode == "rw" {
 		// References are looked at by Check and not at every insert, which would
 		// cost a first scan a fifth more.
-		q["_pragma"] = append(q["_pragma"], "foreign_keys(OFF)", "synchronous(NORMAL)", "cache_size(-16000)",
+		q["_pragma"] = append(q["_pragma"], "foreign_keys(OFF)", "synchronous(NORMAL)", "cache_size(-4000)",
 			"wal_autocheckpoint(8000)", "journal_size_limit(67108864)")
 		q["_journal_mode"] = []string{"WAL"}
 		q["_txlock"] = []string{"immediate"}
