@@ -16,7 +16,6 @@ import (
 
 const (
 	firstLimit   = 64                     // connections in flight to start with
-	steepLimit   = 512                    // up to which the limit doubles, as long as nothing slows down
 	leastLimit   = 16                     // and never fewer, however slow the answers
 	window       = 100 * time.Millisecond // how often the limit is set anew
 	leastSamples = 10                     // answers that make a window worth a decision
@@ -57,7 +56,6 @@ type Limiter struct {
 	windowStart time.Time
 	saturated   bool // the limit was reached in this window
 	leastMedian time.Duration
-	slowed      bool // the limit was too high once
 
 	places  map[netip.Prefix]*place // addresses and networks that somebody visits, or did just now
 	failing map[netip.AddrPort]*failure
@@ -317,10 +315,7 @@ func (l *Limiter) adjust() {
 	}
 	switch ceiling := tolerance * l.leastMedian; {
 	case median > ceiling:
-		l.slowed = true
 		l.limit = max(l.limit*max(0.5, float64(ceiling)/float64(median)), math.Min(leastLimit, float64(l.opt.Max)))
-	case l.saturated && !l.slowed && l.limit < steepLimit:
-		l.limit = math.Min(2*l.limit, float64(l.opt.Max))
 	case l.saturated:
 		l.limit = math.Min(l.limit+2*math.Sqrt(l.limit), float64(l.opt.Max))
 	}
