@@ -56,7 +56,7 @@ type Verdict struct {
 	Name       StatusOnly        `json:"name"`
 	Trust      TrustVerdict      `json:"trust"`
 	Revocation RevocationVerdict `json:"revocation"`
-	CT         StatusOnly        `json:"ct"`
+	CT         CTVerdict         `json:"ct"`
 }
 
 // StatusOnly is a fact that is one word.
@@ -78,14 +78,6 @@ type StoreVerdict struct {
 	Status TrustStatus     `json:"status"`
 	Detail string          `json:"detail,omitempty"`
 	Paths  [][]Fingerprint `json:"paths"` // every verified path, leaf to anchor, best first
-}
-
-// RevocationVerdict says what is known of revocation.
-type RevocationVerdict struct {
-	Status    string    `json:"status"`
-	Source    string    `json:"source"`
-	Reason    string    `json:"reason"`
-	CheckedAt time.Time `json:"checked_at,omitzero"`
 }
 
 // Expiry is the effective one: the earliest not-after on the best path.
@@ -112,6 +104,9 @@ type Facts struct {
 	// DefaultChain is what the same address served to the default offer. It is
 	// set for the other offers only.
 	DefaultChain [][]byte
+
+	// Given is what a person handed over to judge by.
+	Given Given
 }
 
 // A Judgement is all that is said of one view.
@@ -137,7 +132,7 @@ type Judgement struct {
 func (j Judgement) Verified() bool {
 	return j.Verdict != nil && j.LastSeen.IsZero() &&
 		j.Verdict.Time.Status == TimeValid && j.Verdict.Name.Status == NameMatch &&
-		j.Verdict.Trust.Status == Trusted && j.Verdict.Revocation.Status != "revoked"
+		j.Verdict.Trust.Status == Trusted && j.Verdict.Revocation.Status != RevocationRevoked
 }
 
 // An Endpoint is one examined view: what was seen and what is said of it.
@@ -180,13 +175,20 @@ const (
 type Need struct {
 	Kind NeedKind `json:"kind"`
 	URL  string   `json:"url"`
+
+	// Request is the DER of an OCSP request (RFC 6960, section 4.1) in base64,
+	// empty for the other kinds.
+	Request string `json:"request,omitempty"`
 }
 
-// Evidence is what was got for a [Need]: certificates, or the reason why not.
+// Evidence is what was got for a [Need], or the reason why not.
 type Evidence struct {
 	Need         Need      `json:"need"`
-	Certificates [][]byte  `json:"certificates,omitempty"` // DER
+	Certificates [][]byte  `json:"certificates,omitempty"` // DER, of an issuer
+	CRL          *CRL      `json:"-"`                      // kept beside the evidence, as a file
+	OCSP         []byte    `json:"ocsp,omitempty"`         // DER of the response
 	Error        string    `json:"error,omitempty"`        // why there is none
+	ErrorWord    string    `json:"error_word,omitempty"`   // the same as one word, such as "unreachable", "http", "malformed"
 	FetchedAt    time.Time `json:"fetched_at"`
 	Expires      time.Time `json:"expires"` // when it is worth asking again
 }

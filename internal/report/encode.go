@@ -232,61 +232,6 @@ func (e *recordEncoder) chainRecord(c *inventory.ChainRecord) {
 	e.close()
 }
 
-func (e *recordEncoder) verdict(key string, v *inventory.Verdict) {
-	if v == nil {
-		e.null(key)
-		return
-	}
-	status := func(key string, s inventory.StatusOnly) {
-		e.object(key)
-		e.text("status", s.Status)
-		e.close()
-	}
-	e.object(key)
-	status("time", v.Time)
-	status("name", v.Name)
-	e.object("trust")
-	e.text("status", string(v.Trust.Status))
-	e.text("decided_by", v.Trust.DecidedBy)
-	e.list("stores")
-	for i := range v.Trust.Stores {
-		e.store(&v.Trust.Stores[i])
-	}
-	e.end()
-	e.close()
-	e.object("revocation")
-	e.text("status", v.Revocation.Status)
-	e.text("source", v.Revocation.Source)
-	e.text("reason", v.Revocation.Reason)
-	if !v.Revocation.CheckedAt.IsZero() {
-		e.time("checked_at", v.Revocation.CheckedAt)
-	}
-	e.close()
-	status("ct", v.CT)
-	e.close()
-}
-
-func (e *recordEncoder) store(s *inventory.StoreVerdict) {
-	e.comma()
-	e.open()
-	e.text("name", s.Name)
-	e.text("date", s.Date)
-	e.text("status", string(s.Status))
-	e.optional("detail", s.Detail)
-	e.list("paths")
-	for _, p := range s.Paths {
-		e.comma()
-		e.b = append(e.b, '[')
-		for _, f := range p {
-			e.comma()
-			e.fingerprint(f)
-		}
-		e.end()
-	}
-	e.end()
-	e.close()
-}
-
 func (e *recordEncoder) expiry(key string, x *inventory.Expiry) {
 	if x == nil {
 		e.null(key)

@@ -65,7 +65,7 @@ func seen(t inventory.Target, address string, c inventory.Certificate) inventory
 						Paths: [][]inventory.Fingerprint{{c.SHA256, inter.SHA256, print256("Lab Root X1")}},
 					}},
 				},
-				Revocation: inventory.RevocationVerdict{Status: inventory.NotChecked}, CT: inventory.StatusOnly{Status: inventory.NotChecked},
+				Revocation: inventory.RevocationVerdict{Status: inventory.NotChecked}, CT: inventory.CTVerdict{Status: inventory.NotChecked},
 			},
 			Expiry: &inventory.Expiry{At: c.NotAfter, By: "leaf", Subject: c.Subject}, Lifetime: c.Lifetime(),
 		},
