@@ -38,6 +38,16 @@ type Options struct {
 	// if it is not known. None: nothing is expected.
 	Expect []inventory.Certificate
 
+	// Revocation says what is asked about revocation. Default: off.
+	Revocation inventory.RevocationMode
+
+	// OneCRL are revoked intermediates, as Mozilla lists them.
+	OneCRL []inventory.OneCRLEntry
+
+	// Logs are the known Certificate Transparency logs; nil if there is no list,
+	// and then every SCT is unverifiable.
+	Logs *inventory.LogList
+
 	// Signatures, if not nil, saves the arithmetic for edges verified in earlier
 	// runs. It must be safe for concurrent use.
 	Signatures Signatures

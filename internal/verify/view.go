@@ -164,8 +164,8 @@ func (v *view) examine(chain [][]byte, ev inventory.EvidenceSet) *exam {
 	x.judgeServed()
 	x.judgeKeys()
 	x.judgeProfile()
-	x.verdict.Revocation.Status = inventory.NotChecked
-	x.verdict.CT.Status = inventory.NotChecked
+	x.judgeRevocation(ev)
+	x.judgeCT()
 	return x
 }
 
