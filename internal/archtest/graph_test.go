@@ -17,6 +17,7 @@ func allowed() map[string][]string {
 	return map[string][]string{
 		"internal/inventory": {},
 		"internal/certfile":  words,
+		"internal/ct":        words,
 		"internal/crl":       words,
 		"internal/discover":  {"internal/inventory", "internal/resolve"},
 		"internal/evidence":  words,
