@@ -5,8 +5,9 @@
 // host was allowed, only public addresses are connected to, and the check is
 // made on the address of the connection itself, so that neither a redirect nor
 // a name that changes its mind gets around it. It keeps no cache, no cookies and
-// no connections, and takes no proxy from the environment. Its invariant: a call ends within Timeout, holds
-// no more than the allowed bytes, and leaves no work behind.
+// no connections, and takes no proxy from the environment. Its invariant: a call
+// ends in a time and takes a number of bytes that are known before, and leaves
+// no work behind.
 package fetch
 
 import (
@@ -117,6 +118,17 @@ type Conditional struct {
 	LastModified string
 }
 
+func (c Conditional) header() http.Header {
+	h := http.Header{}
+	if c.ETag != "" {
+		h.Set("If-None-Match", c.ETag)
+	}
+	if c.LastModified != "" {
+		h.Set("If-Modified-Since", c.LastModified)
+	}
+	return h
+}
+
 // A Response is a successful answer: status 200, or 304 to a conditional
 // request.
 type Response struct {
@@ -137,14 +149,7 @@ type Response struct {
 // the end of ctx ends the wait of this caller only. Errors are an [*Error], or
 // wrap the cause of ctx.
 func (c *Client) Get(ctx context.Context, rawURL string, cond Conditional, maxBytes int64) (Response, error) {
-	header := http.Header{}
-	if cond.ETag != "" {
-		header.Set("If-None-Match", cond.ETag)
-	}
-	if cond.LastModified != "" {
-		header.Set("If-Modified-Since", cond.LastModified)
-	}
-	return c.call(ctx, request{method: http.MethodGet, url: rawURL, header: header, maxBytes: maxBytes})
+	return c.call(ctx, request{method: http.MethodGet, url: rawURL, header: cond.header(), maxBytes: maxBytes})
 }
 
 // Post sends body and returns the answer, otherwise like [Client.Get].
@@ -175,59 +180,75 @@ func (c *Client) call(ctx context.Context, r request) (Response, error) {
 }
 
 func (c *Client) fetch(ctx context.Context, r request) (Response, error) {
-	u, err := parseURL(r.url)
-	if err == nil {
-		err = c.checkURL(u)
-	}
-	if err != nil {
-		return Response{}, classify(r.url, err)
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
-	if err != nil {
-		return Response{}, classify(r.url, badURL(err))
-	}
-	req.Header = r.header.Clone()
-	req.Header.Set("User-Agent", c.opt.UserAgent)
-
-	res, err := c.http.Do(req)
-	if err != nil {
-		return Response{}, classify(r.url, err)
+	res, out, err := c.open(ctx, r)
+	if err != nil || out.NotModified {
+		return out, err
 	}
 	defer res.Body.Close()
-	out := Response{
-		ETag: res.Header.Get("ETag"), LastModified: res.Header.Get("Last-Modified"),
-		Status: res.StatusCode, FinalURL: res.Request.URL.String(), Fresh: freshness(res.Header),
-	}
-	conditional := r.header.Get("If-None-Match") != "" || r.header.Get("If-Modified-Since") != ""
-	switch {
-	case res.StatusCode == http.StatusNotModified && conditional:
-		out.NotModified = true
-		return out, nil
-	case res.StatusCode != http.StatusOK:
-		return Response{}, &Error{URL: r.url, Reason: ReasonStatus, Status: res.StatusCode, Err: fmt.Errorf("status %d", res.StatusCode)}
-	}
-	out.Body, err = readBody(res, r.maxBytes)
-	if err != nil {
+	if out.Body, err = readBody(res, r.maxBytes); err != nil {
 		return Response{}, classify(r.url, err)
 	}
 	return out, nil
 }
 
+// open asks. The body of res is to be read and closed, if the answer has one.
+func (c *Client) open(ctx context.Context, r request) (res *http.Response, out Response, err error) {
+	u, err := parseURL(r.url)
+	if err == nil {
+		err = c.checkURL(u)
+	}
+	if err != nil {
+		return nil, out, classify(r.url, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, out, classify(r.url, badURL(err))
+	}
+	req.Header = r.header.Clone()
+	req.Header.Set("User-Agent", c.opt.UserAgent)
+
+	res, err = c.http.Do(req)
+	if err != nil {
+		return nil, out, classify(r.url, err)
+	}
+	conditional := r.header.Get("If-None-Match") != "" || r.header.Get("If-Modified-Since") != ""
+	out = Response{
+		ETag: res.Header.Get("ETag"), LastModified: res.Header.Get("Last-Modified"),
+		Status: res.StatusCode, FinalURL: res.Request.URL.String(), Fresh: freshness(res.Header),
+		NotModified: res.StatusCode == http.StatusNotModified && conditional,
+	}
+	if out.NotModified {
+		res.Body.Close()
+		return nil, out, nil
+	}
+	if res.StatusCode != http.StatusOK {
+		res.Body.Close()
+		return nil, Response{}, &Error{URL: r.url, Reason: ReasonStatus, Status: res.StatusCode, Err: fmt.Errorf("status %d", res.StatusCode)}
+	}
+	return res, out, nil
+}
+
 // readBody refuses what is larger than limit: a part of a certificate or of a
 // revocation list is worse than none.
 func readBody(res *http.Response, limit int64) ([]byte, error) {
+	var body bytes.Buffer
+	err := copyBody(&body, res, limit)
+	return body.Bytes(), err
+}
+
+func copyBody(to io.Writer, res *http.Response, limit int64) error {
 	tooLarge := &Error{Reason: ReasonTooLarge, Err: fmt.Errorf("the answer is larger than %d bytes", limit)}
 	if res.ContentLength > limit {
-		return nil, tooLarge
+		return tooLarge
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	n, err := io.Copy(to, io.LimitReader(res.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, err
-	case int64(len(body)) > limit:
-		return nil, tooLarge
+		return err
+	case n > limit:
+		return tooLarge
 	}
-	return body, nil
+	return nil
 }
 
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {

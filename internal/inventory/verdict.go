@@ -188,10 +188,24 @@ type Evidence struct {
 	CRL          *CRL      `json:"-"`                      // kept beside the evidence, as a file
 	OCSP         []byte    `json:"ocsp,omitempty"`         // DER of the response
 	Error        string    `json:"error,omitempty"`        // why there is none
-	ErrorWord    string    `json:"error_word,omitempty"`   // the same as one word, such as "unreachable", "http", "malformed"
+	ErrorWord    string    `json:"error_word,omitempty"`   // the same as one word, an Evidence constant
 	FetchedAt    time.Time `json:"fetched_at"`
 	Expires      time.Time `json:"expires"` // when it is worth asking again
 }
+
+// The values of [Evidence.ErrorWord].
+const (
+	EvidenceUnreachable = "unreachable" // the host has no address, or nothing answers there
+	EvidenceTimeout     = "timeout"     // no complete answer in time
+	EvidenceTLS         = "tls"         // the https server's own certificate is not good
+	EvidenceHTTP        = "http"        // an error status, too many redirects, or no HTTP
+	EvidenceTooLarge    = "too_large"
+	EvidenceMalformed   = "malformed"       // the answer is not what it should be
+	EvidenceBadURL      = "bad_url"         // not a URL that may be fetched, such as ldap
+	EvidenceRefused     = "refused_address" // ours: not a public address, and not allowed
+	EvidenceNotFetched  = "not_fetched"     // nobody asked, or nobody waited for the answer
+	EvidenceLocal       = "local_error"     // ours: such as no space on the disk
+)
 
 // EvidenceSet is the evidence that judging has so far.
 type EvidenceSet map[Need]Evidence
