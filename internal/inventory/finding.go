@@ -128,6 +128,8 @@ const (
 	CodeUnexpectedIssuer          Code = "unexpected_issuer"
 	CodeKeyReused                 Code = "key_reused"
 	CodeDefaultCertificateDiffers Code = "default_certificate_differs"
+
+	CodePolicy Code = "policy"
 )
 
 // Codes returns every code that this build can produce or be told to ignore,
@@ -182,6 +184,7 @@ func Codes() []CodeInfo {
 		{CodeAddressesDisagree, Warning},
 		{CodeKeyReused, Warning},
 		{CodeDefaultCertificateDiffers, Info},
+		{CodePolicy, Warning},
 	}
 }
 
@@ -216,7 +219,14 @@ type Finding struct {
 	// Ignored findings were waved through by --ignore or a baseline: shown, but
 	// they do not count.
 	Ignored string `json:"ignored,omitempty"` // "flag" or "baseline"
+
+	// Waived findings are answered for by somebody: shown likewise, and they do
+	// not count.
+	Waived *Waived `json:"waived,omitempty"`
 }
+
+// Counts reports whether f counts: it was neither ignored nor waived.
+func (f Finding) Counts() bool { return f.Ignored == "" && f.Waived == nil }
 
 // FindingKey identifies a finding.
 type FindingKey struct {

@@ -169,6 +169,7 @@ type Summary struct {
 	Warning            int        `json:"warning"`
 	Info               int        `json:"info"`
 	Ignored            int        `json:"ignored"`
+	Waived             int        `json:"waived"`
 	Partial            bool       `json:"partial"`
 	OwnFaults          []OwnFault `json:"own_faults"`
 	Findings           []Finding  `json:"findings"` // of the fleet: of no single target
