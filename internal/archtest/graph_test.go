@@ -16,6 +16,7 @@ func allowed() map[string][]string {
 	words := []string{"internal/inventory"}
 	return map[string][]string{
 		"internal/inventory": {},
+		"internal/blocklist": words,
 		"internal/certfile":  words,
 		"internal/ct":        words,
 		"internal/crl":       words,
@@ -32,25 +33,26 @@ func allowed() map[string][]string {
 		"internal/storetest": words,
 		"internal/verify":    words,
 
-		"docs":              words,
-		"internal/archtest": {},
-		"internal/bench":    {"internal/inventory", "internal/lab"},
-		"internal/peers":    words,
+		"docs":                 words,
+		"internal/archtest":    {},
+		"internal/bench":       {"internal/inventory", "internal/lab"},
+		"internal/conformance": words,
+		"internal/peers":       words,
 	}
 }
 
 // onlyTests may import these: they are tests, help them, or measure.
 func onlyTests() []string {
-	return []string{"internal/archtest", "internal/bench", "internal/peers", "internal/storetest"}
+	return []string{"internal/archtest", "internal/bench", "internal/conformance", "internal/peers", "internal/storetest"}
 }
 
 // manyInTests are the packages whose tests look at several others together.
-func manyInTests() []string { return []string{"internal/lab", "internal/peers", wiring} }
+func manyInTests() []string { return []string{"internal/conformance", "internal/lab", "internal/peers", wiring} }
 
 // owners lists, for each third-party module, which packages may import it.
 func owners() map[string][]string {
 	return map[string][]string{
-		"github.com/goccy/go-yaml":               {"internal/discover", "internal/config"},
+		"github.com/goccy/go-yaml":               {"internal/discover", "internal/config", "internal/evidence"},
 		"github.com/google/uuid":                 {wiring, "internal/store", "internal/scan"},
 		"github.com/miekg/dns":                   {"internal/resolve", "internal/lab"},
 		"github.com/rivo/uniseg":                 {"internal/report"},

@@ -132,6 +132,9 @@ func (k *constraintCheck) violated(n *nameConstraints, c *cert) error {
 		return errLimit
 	}
 	for _, d := range x.dns {
+		if (len(n.permitted.dns) > 0 || len(n.excluded.dns) > 0) && (d == "" || strings.HasPrefix(d, ".") || strings.Contains(d, "..")) {
+			return fmt.Errorf("DNS name %s cannot be compared with the constraints", quote(d))
+		}
 		if err := allowed("DNS name", strings.ToLower(d), n.permitted.dns, n.excluded.dns, dnsWithin, dnsOverlaps); err != nil {
 			return err
 		}
@@ -143,6 +146,9 @@ func (k *constraintCheck) violated(n *nameConstraints, c *cert) error {
 		}
 	}
 	for _, m := range c.emails() {
+		if (len(n.permitted.emails) > 0 || len(n.excluded.emails) > 0) && !isAddress(m) {
+			return fmt.Errorf("e-mail address %s cannot be compared with the constraints", quote(m))
+		}
 		if err := allowed("e-mail address", m, n.permitted.emails, n.excluded.emails, emailWithin, emailWithin); err != nil {
 			return err
 		}
@@ -188,6 +194,13 @@ func (c *cert) emails() []string {
 		return []string{m}
 	}
 	return nil
+}
+
+// isAddress reports whether m is one local part and one host. A quoted local
+// part may hold anything.
+func isAddress(m string) bool {
+	at := strings.LastIndexByte(m, '@')
+	return at > 0 && at < len(m)-1 && (m[0] == '"' && m[at-1] == '"' || !strings.Contains(m[:at], "@"))
 }
 
 // allowed applies the constraints of one kind to one name of that kind.

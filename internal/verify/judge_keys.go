@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"crypto/sha1" // as the list of Debian's weak keys does
+	"fmt"
 	"math/big"
 	"math/bits"
 
@@ -32,17 +34,21 @@ func (x *exam) judgeKey(c *cert, what string) {
 	k := &c.key
 	v, ok := x.judge.keys.get(k.id)
 	if !ok {
-		v = keyVerdict{weak: weakKey(k), compromised: compromisedKey(k)}
+		v = keyVerdict{weak: weakKey(k), compromised: x.judge.compromisedKey(k)}
 		x.judge.keys.put(k.id, v)
 	}
 	if v.weak != "" {
 		x.find(inventory.CodeWeakKey, "%s is %s: %s", what, k.label, v.weak)
 	}
 	if v.compromised != "" {
-		x.find(inventory.CodeCompromisedKey, "%s can be computed by anybody: %s; replace it now", what, v.compromised)
+		x.find(inventory.CodeCompromisedKey, "%s protects nothing: %s; replace it now", what, v.compromised)
 	}
 	if x.public && k.forbidden() {
-		x.find(inventory.CodeForbiddenKey, "%s is %s, which public certificates may not have", what, k.label)
+		severity := inventory.CodeForbiddenKey.DefaultSeverity()
+		if k.kind == keyECDSA {
+			severity = inventory.Critical // browsers do not know the curve
+		}
+		x.add(inventory.CodeForbiddenKey, "", severity, fmt.Sprintf("%s is %s, which public certificates may not have", what, k.label))
 	}
 }
 
@@ -79,18 +85,8 @@ func (k *publicKey) forbidden() bool {
 func weakKey(k *publicKey) string {
 	switch k.kind {
 	case keyRSA, keyRSAPSS:
-		e := k.exponent
-		switch {
-		case k.bits == 0:
-			return ""
-		case k.bits < 2048:
+		if k.bits > 0 && k.bits < 2048 {
 			return "fewer than 2048 bits"
-		case len(e) == 0 || len(e) == 1 && e[0] == 1:
-			return "its exponent does not encrypt"
-		case e[len(e)-1]&1 == 0:
-			return "its exponent is even"
-		case bitLen(e) > 256:
-			return "its exponent has more than 256 bits"
 		}
 	case keyDSA:
 		if k.bits < 2048 {
@@ -104,9 +100,41 @@ func weakKey(k *publicKey) string {
 	return ""
 }
 
-// compromisedKey looks for RSA keys whose factors can be found at once.
-func compromisedKey(k *publicKey) string {
-	if k.kind != keyRSA && k.kind != keyRSAPSS || k.bits < 64 || k.bits > maxRSABits {
+// unsoundExponent says why an RSA exponent protects nothing (Baseline
+// Requirements, section 6.1.6), "" if it is not known to be so.
+func unsoundExponent(k *publicKey) string {
+	switch e := k.exponent; {
+	case len(e) == 0 || len(e) == 1 && e[0] == 1:
+		return "its exponent does not encrypt, so anybody can sign for it"
+	case e[len(e)-1]&1 == 0:
+		return "its exponent is even, so it is no RSA key"
+	case bitLen(e) > 256:
+		return "its exponent has more than 256 bits, as those have whose private exponent is small enough to be computed"
+	}
+	return ""
+}
+
+// compromisedKey looks for keys that are known, and for RSA keys whose factors
+// can be found at once.
+func (j *Judge) compromisedKey(k *publicKey) string {
+	isRSA := k.kind == keyRSA || k.kind == keyRSAPSS
+	if b := j.opt.Blocklist; b != nil {
+		var modulus []byte
+		if isRSA {
+			sum := sha1.Sum(fmt.Appendf(nil, "Modulus=%X\n", k.modulus))
+			modulus = sum[:]
+		}
+		if b.Blocked(k.id, modulus) {
+			return "it is on the list of keys that are known to others"
+		}
+	}
+	if !isRSA {
+		return ""
+	}
+	if why := unsoundExponent(k); k.bits > 0 && why != "" {
+		return why
+	}
+	if k.bits < 64 || k.bits > maxRSABits {
 		return ""
 	}
 	n := wordsOf(k.modulus)

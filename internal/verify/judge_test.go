@@ -377,8 +377,8 @@ func TestProfileOfIssuers(t *testing.T) {
 	}{
 		{"none", func(*x509.Certificate) {}, []string{}},
 		{"no key usage", func(c *x509.Certificate) { c.KeyUsage = 0 }, []string{"profile/ca_key_usage"}},
-		{"no subject", func(c *x509.Certificate) { c.Subject = pkix.Name{} }, []string{"profile/ca_subject"}},
-		{"constraints that are not critical", constraint("\x82\x08shop.com", false), []string{"profile/name_constraints"}},
+		{"no subject", func(c *x509.Certificate) { c.Subject = pkix.Name{} }, []string{"profile/ca_subject", "profile/issuer_empty"}},
+		{"constraints that are not critical", constraint("\x82\x08shop.com", false), []string{"profile/name_constraints_critical"}},
 		{"constraints with a leading dot", constraint("\x82\x09.shop.com", true), []string{"profile/name_constraints_dot"}},
 		{"policy constraints that are not critical", extension(false, []byte{0x30, 3, 0x81, 1, 0}, 2, 5, 29, 36), []string{"profile/policy_constraints"}},
 	} {

@@ -43,7 +43,7 @@ func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
 	}
 	v.Status, v.DecidedBy = first.status, x.judge.stores[0].Name
 	decider := &b.stores[0]
-	x.public = x.judge.stores[0].Public && (len(decider.paths) > 0 || decider.reached)
+	x.public = x.judge.opt.Profile.binds(x.judge.stores[0]) && (len(decider.paths) > 0 || decider.reached)
 	x.reportTrust()
 	x.judgeBroken()
 }

@@ -107,8 +107,8 @@ func TestCompromisedKeys(t *testing.T) {
 		{"a square", new(big.Int).Mul(p, p), 65537, []string{"compromised_key"}, "Fermat"},
 		{"a small factor", small, 65537, []string{"compromised_key"}, "751"},
 		{"ROCA", new(big.Int).Mul(rocaFactor(t), rocaFactor(t)), 65537, []string{"compromised_key"}, "ROCA"},
-		{"exponent 1", good.N, 1, []string{"weak_key"}, "does not encrypt"},
-		{"even exponent", good.N, 65536, []string{"weak_key"}, "even"},
+		{"exponent 1", good.N, 1, []string{"compromised_key"}, "does not encrypt"},
+		{"even exponent", good.N, 65536, []string{"compromised_key"}, "even"},
 		{"exponent 3", good.N, 3, []string{}, ""},
 		{"1024 bits", rough(t, 1024), 65537, []string{"weak_key"}, "fewer than 2048 bits"},
 	} {

@@ -17,6 +17,15 @@ type Signatures interface {
 	Verified(certificate, issuerKey inventory.Fingerprint) bool
 }
 
+// A Blocklist knows keys whose private half everybody can have, such as those
+// that Debian's OpenSSL made from 2006 to 2008.
+type Blocklist interface {
+	// Blocked reports whether the key is known, by the SHA-256 of its
+	// SubjectPublicKeyInfo or, of an RSA key, by the SHA-1 of "Modulus=", the
+	// modulus in upper-case hexadecimal and a newline; modulus is nil for others.
+	Blocked(spki inventory.Fingerprint, modulus []byte) bool
+}
+
 // Options are what judgements depend on besides facts, evidence and time.
 type Options struct {
 	// Stores are judged against separately; the first decides. At least one is
@@ -37,6 +46,14 @@ type Options struct {
 	// for each kind of key. Only SHA256 and Key are looked at; Key may be empty
 	// if it is not known. None: nothing is expected.
 	Expect []inventory.Certificate
+
+	// Profile says which certificates the Baseline Requirements bind. Default:
+	// auto.
+	Profile Profile
+
+	// Blocklist, if not nil, knows keys that are public. It must be safe for
+	// concurrent use.
+	Blocklist Blocklist
 
 	// Revocation says what is asked about revocation. Default: off.
 	Revocation inventory.RevocationMode
@@ -100,6 +117,12 @@ func New(opt Options) (*Judge, error) {
 	}
 	if opt.Reference < 0 {
 		return nil, fmt.Errorf("verify: reference lifetime %v is negative", opt.Reference)
+	}
+	if opt.Profile == "" {
+		opt.Profile = ProfileAuto
+	}
+	if !slices.Contains([]Profile{ProfileAuto, ProfilePublic, ProfilePrivate}, opt.Profile) {
+		return nil, fmt.Errorf("verify: profile %q is not known", opt.Profile)
 	}
 	if opt.Remember <= 0 {
 		opt.Remember = defaultRemember

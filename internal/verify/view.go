@@ -142,7 +142,7 @@ type exam struct {
 
 	built  *built
 	answer answer // of the store that decides
-	public bool   // the deciding path ends in a store of public roots
+	public bool   // the Baseline Requirements bind the leaf
 
 	verdict  inventory.Verdict
 	expiry   *inventory.Expiry // nil if the leaf's dates cannot be read
