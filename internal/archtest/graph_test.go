@@ -18,6 +18,7 @@ func allowed() map[string][]string {
 		"internal/inventory": {},
 		"internal/blocklist": words,
 		"internal/certfile":  words,
+		"internal/config":    words,
 		"internal/ct":        words,
 		"internal/crl":       words,
 		"internal/discover":  {"internal/inventory", "internal/resolve"},
@@ -25,6 +26,7 @@ func allowed() map[string][]string {
 		"internal/fetch":     words,
 		"internal/lab":       words,
 		"internal/location":  words,
+		"internal/policy":    words,
 		"internal/probe":     words,
 		"internal/report":    words,
 		"internal/resolve":   words,
@@ -47,7 +49,9 @@ func onlyTests() []string {
 }
 
 // manyInTests are the packages whose tests look at several others together.
-func manyInTests() []string { return []string{"internal/conformance", "internal/lab", "internal/peers", wiring} }
+func manyInTests() []string {
+	return []string{"internal/conformance", "internal/lab", "internal/peers", wiring}
+}
 
 // owners lists, for each third-party module, which packages may import it.
 func owners() map[string][]string {
