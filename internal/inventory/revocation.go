@@ -78,9 +78,12 @@ type CRL struct {
 	NextUpdate time.Time // zero if the list has none
 	Number     []byte    // the INTEGER's octets, nil without the extension
 
-	AuthorityKeyID []byte // nil without the extension or without a keyIdentifier
-	Point          *IssuingDistributionPoint
-	Delta          bool // the list has a delta CRL indicator
+	NumberCritical    bool   // the CRL number is marked critical, which RFC 5280 forbids
+	HasAuthorityKeyID bool   // the extension is there
+	AuthorityKeyID    []byte // nil without the extension or without a keyIdentifier
+
+	Point *IssuingDistributionPoint
+	Delta bool // the list has a delta CRL indicator
 
 	// UnknownCritical are critical extensions, of the list or of its entries,
 	// that this build does not know, dotted.
@@ -88,7 +91,8 @@ type CRL struct {
 
 	// Algorithm is the signature's AlgorithmIdentifier, the same inside and
 	// outside. Digest is the TBSCertList's under Hash; where the algorithm signs
-	// the whole text and no digest of it, Hash is 0 and TBS the text.
+	// the whole text and no digest of it, Hash is 0 and TBS the text; where the
+	// algorithm is not known, there is neither.
 	Algorithm []byte
 	Hash      crypto.Hash
 	Digest    []byte
@@ -135,6 +139,10 @@ type Given struct {
 	CRLs    []*CRL
 	OCSP    [][]byte // DER of OCSP responses
 	Issuers [][]byte // DER of certificates that may have issued others
+
+	// Unreadable is what was given as a CRL or an OCSP response and is neither,
+	// as the answers that are not known for that.
+	Unreadable []RevocationAnswer
 }
 
 // A OneCRLEntry names one revoked intermediate as Mozilla's list does: by issuer

@@ -19,7 +19,7 @@ const (
 	batchSize   = 250                    // results in one store transaction
 	batchDelay  = 500 * time.Millisecond // and the longest that one waits for others
 	lookAhead   = 64                     // targets read from memory together
-	needRounds  = 4                      // how often judging may ask for more evidence
+	needRounds  = 8                      // how often judging may ask for more evidence: issuers one above the other, a CRL, OCSP, and second addresses
 	needWaiters = 256                    // targets that may wait for evidence without holding others up
 	poolSamples = 6                      // handshakes with an address whose state comes and goes
 )

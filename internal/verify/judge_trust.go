@@ -11,7 +11,9 @@ import (
 // which the leaf is valid, so that "expired" and "untrusted" stay two facts.
 func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
 	instants := trustInstants(x.leaf, x.now)
-	b, first, needs := x.judge.decide(x.leaf, x.rest, instants, ev)
+	b, first, needs := x.judge.decide(x.leaf, x.rest, x.jury, instants, ev)
+	x.answer = first // whose path tells whom to ask
+	first = x.avoidRevoked(first, ev)
 	x.built, x.answer = b, first
 	for _, n := range needs {
 		if !slices.Contains(x.needs, n) {
@@ -19,13 +21,13 @@ func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
 		}
 	}
 	v := &x.verdict.Trust
-	v.Stores = make([]inventory.StoreVerdict, len(x.judge.stores))
-	for i, s := range x.judge.stores {
-		a := first
-		if i > 0 {
+	v.Stores = make([]inventory.StoreVerdict, len(x.jury.stores))
+	for n, i := range x.jury.stores {
+		s, a := x.judge.stores[i], first
+		if i != x.jury.decider {
 			a = b.stores[i].at(instants, x.leaf)
 		}
-		v.Stores[i] = inventory.StoreVerdict{
+		v.Stores[n] = inventory.StoreVerdict{
 			Name: s.Name, Date: s.Date, Status: a.status, Detail: a.detail,
 			Paths: make([][]inventory.Fingerprint, len(a.paths)),
 		}
@@ -35,18 +37,21 @@ func (x *exam) judgeTrust(ev inventory.EvidenceSet) {
 			for _, c := range p.tail {
 				ids = append(ids, c.info.SHA256)
 			}
-			v.Stores[i].Paths[k] = ids
+			v.Stores[n].Paths[k] = ids
 		}
 		for _, p := range b.stores[i].paths {
 			x.pathChanges(p)
 		}
 	}
-	v.Status, v.DecidedBy = first.status, x.judge.stores[0].Name
-	decider := &b.stores[0]
-	x.public = x.judge.opt.Profile.binds(x.judge.stores[0]) && (len(decider.paths) > 0 || decider.reached)
+	v.Status, v.DecidedBy = first.status, x.decider().Name
+	decider := &b.stores[x.jury.decider]
+	x.public = x.judge.opt.Profile.binds(x.decider()) && (len(decider.paths) > 0 || decider.reached)
 	x.reportTrust()
 	x.judgeBroken()
 }
+
+// decider is the store whose word counts.
+func (x *exam) decider() *store { return x.judge.stores[x.jury.decider] }
 
 // pathChanges notes the moments at which a path begins or ceases to hold.
 func (x *exam) pathChanges(p *path) {
@@ -61,7 +66,7 @@ func (x *exam) pathChanges(p *path) {
 }
 
 func (x *exam) reportTrust() {
-	a, store := &x.answer, quote(x.judge.stores[0].Name)
+	a, store := &x.answer, quote(x.decider().Name)
 	switch a.status {
 	case inventory.Trusted:
 	case inventory.TrustIncomplete:
@@ -121,8 +126,8 @@ func (x *exam) judgeBroken() {
 	for _, der := range before[1:] {
 		rest = append(rest, x.judge.cert(der, false))
 	}
-	b := x.judge.build(leaf, rest, nil)
-	if b.stores[0].at(trustInstants(leaf, x.now), leaf).status != inventory.Trusted {
+	b := x.judge.build(leaf, rest, nil, x.jury)
+	if b.stores[x.jury.decider].at(trustInstants(leaf, x.now), leaf).status != inventory.Trusted {
 		return
 	}
 	x.find(inventory.CodeChainBroken, "the chain served before (leaf %s, until %s) was complete and this one is not: install the full chain with the certificate",
@@ -135,7 +140,7 @@ func shortID(f inventory.Fingerprint) string { return f.String()[:12] }
 // needs.
 func (x *exam) judgeServed() {
 	x.judgeMalformed()
-	used := x.built.stores[0].partial
+	used := x.built.stores[x.jury.decider].partial
 	if x.answer.best != nil {
 		used = fingerprints(x.answer.best.tail)
 	}

@@ -55,11 +55,13 @@ func newStore(t inventory.TrustStore) *store {
 }
 
 // issuersOf returns the anchors with the name of c's issuer.
-func (s *store) issuersOf(c *cert) []*anchor {
-	if all := s.byNormal[c.issuer.normalised()]; len(all) > 0 {
+func (s *store) issuersOf(c *cert) []*anchor { return s.named(&c.issuer) }
+
+func (s *store) named(n *name) []*anchor {
+	if all := s.byNormal[n.normalised()]; len(all) > 0 {
 		return all
 	}
-	return s.byRaw[string(c.issuer.raw)]
+	return s.byRaw[string(n.raw)]
 }
 
 // A path is a way from a leaf to an anchor on which everything holds but
@@ -259,6 +261,9 @@ func (w *walk) finish(a *anchor) {
 		if err := checkPolicies(w.path); err != nil {
 			defects = append(slices.Clip(defects), defect{inventory.TrustUnhandledCritical, err.Error()})
 		}
+	}
+	if d := w.judge.distrust.check(w.path, true); d != nil {
+		defects = append(slices.Clip(defects), *d)
 	}
 	if a.constraint != nil && len(defects) == 0 {
 		chain := make([]*x509.Certificate, 0, len(w.path))

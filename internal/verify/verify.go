@@ -28,9 +28,15 @@ type Blocklist interface {
 
 // Options are what judgements depend on besides facts, evidence and time.
 type Options struct {
-	// Stores are judged against separately; the first decides. At least one is
+	// Stores are judged against separately; the first that was chosen for the
+	// target decides, or else the first that is for all. At least one such is
 	// required. Anchors that cannot be read are left out.
 	Stores []inventory.TrustStore
+
+	// Distrust is who is not to be trusted whatever the stores say. A path over
+	// one of them does not count; another path, over another certificate of the
+	// same authority, may.
+	Distrust []inventory.Distrusted
 
 	// Tiers are the nominal distances to expiry. Default: 60, 30, 14, 7, 3 days.
 	Tiers []time.Duration
@@ -78,13 +84,19 @@ type Options struct {
 // A Judge judges. It remembers by content what does not depend on time; dates,
 // names and evidence are looked at each time. Safe for concurrent use.
 type Judge struct {
-	opt    Options
-	stores []*store
+	opt      Options
+	stores   []*store
+	jury     jury // for targets that no store was chosen for
+	distrust *distrustList // nil: nobody
 
 	certs *lru[inventory.Fingerprint, *cert]
 	edges *lru[edge, error]
 	built *lru[inventory.Fingerprint, *built] // by leaf, served and fetched certificates
 	keys  *lru[inventory.Fingerprint, keyVerdict]
+
+	onecrl     oneCRL
+	logs       *logIndex // nil: there is no list
+	timestamps *lru[sctsKey, []sct]
 }
 
 // An edge is the question whether a key signed a certificate.
@@ -128,11 +140,19 @@ func New(opt Options) (*Judge, error) {
 		opt.Remember = defaultRemember
 	}
 	j := &Judge{
-		opt:   opt,
+		opt: opt, distrust: newDistrustList(opt.Distrust),
 		certs: newLRU[inventory.Fingerprint, *cert](max(opt.Remember/4, leastCerts)),
 		edges: newLRU[edge, error](opt.Remember),
 		built: newLRU[inventory.Fingerprint, *built](opt.Remember),
 		keys:  newLRU[inventory.Fingerprint, keyVerdict](opt.Remember),
+
+		onecrl:     indexOneCRL(opt.OneCRL),
+		logs:       indexLogs(opt.Logs),
+		timestamps: newLRU[sctsKey, []sct](opt.Remember),
+	}
+	var err error
+	if j.jury, err = newJury(opt.Stores); err != nil {
+		return nil, err
 	}
 	for _, t := range opt.Stores {
 		j.stores = append(j.stores, newStore(t))

@@ -103,6 +103,7 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 	info := x.leaf.info
 	info.IssuerKey = x.built.issuerKey(info.SHA256)
 	v.out.Certificate = &info
+	v.out.Issuers = append(v.out.Issuers, x.issuers())
 	v.out.Chain = make([]inventory.Certificate, len(x.rest))
 	for i, c := range x.rest {
 		v.out.Chain[i] = c.info
@@ -118,6 +119,7 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 		other := y.leaf.info
 		other.IssuerKey = y.built.issuerKey(other.SHA256)
 		v.out.Alternates = append(v.out.Alternates, other)
+		v.out.Issuers = append(v.out.Issuers, y.issuers())
 		if verdict.Time.Status == inventory.TimeValid || y.verdict.Time.Status == inventory.TimeExpired {
 			verdict.Time = y.verdict.Time
 		}
@@ -127,11 +129,27 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 		if verdict.Trust.Status == inventory.Trusted {
 			verdict.Trust = y.verdict.Trust
 		}
+		if worseRevocation(y.verdict.Revocation.Status, verdict.Revocation.Status) {
+			verdict.Revocation = y.verdict.Revocation
+		}
+		verdict.CT = worseCT(verdict.CT, y.verdict.CT)
 		if y.expiry != nil && (v.out.Expiry == nil || y.expiry.At.Before(v.out.Expiry.At)) {
 			v.out.Expiry, v.out.Lifetime, v.out.Tier = y.expiry, y.lifetime, y.tier
 		}
 	}
 	v.out.Verdict = &verdict
+}
+
+// issuers are the certificates above the leaf on the best path.
+func (x *exam) issuers() []*inventory.Certificate {
+	if x.answer.best == nil {
+		return nil
+	}
+	out := make([]*inventory.Certificate, len(x.answer.best.tail))
+	for i, c := range x.answer.best.tail {
+		out[i] = &c.info
+	}
+	return out
 }
 
 // An exam is one chain being judged.
@@ -140,9 +158,13 @@ type exam struct {
 	leaf *cert
 	rest []*cert // as served
 
+	jury   jury
 	built  *built
 	answer answer // of the store that decides
 	public bool   // the Baseline Requirements bind the leaf
+
+	above   []revocation // of the intermediates on the best path
+	avoided []*cert      // revoked intermediates, where another path is there
 
 	verdict  inventory.Verdict
 	expiry   *inventory.Expiry // nil if the leaf's dates cannot be read
@@ -154,7 +176,7 @@ func (v *view) examine(chain [][]byte, ev inventory.EvidenceSet) *exam {
 	// crypto/tls hands over no chain that crypto/x509 cannot read.
 	capture := v.facts.Observation.Capture
 	accepted := capture != nil && capture.Method == inventory.CaptureHandshake && len(v.facts.Observation.Chain) > 0 && &chain[0] == &v.facts.Observation.Chain[0]
-	x := &exam{view: v, leaf: v.judge.cert(chain[0], accepted), rest: make([]*cert, 0, len(chain)-1)}
+	x := &exam{view: v, jury: v.judge.juryOf(v.facts.Target), leaf: v.judge.cert(chain[0], accepted), rest: make([]*cert, 0, len(chain)-1)}
 	for _, der := range chain[1:] {
 		x.rest = append(x.rest, v.judge.cert(der, accepted))
 	}
