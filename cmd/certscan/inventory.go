@@ -12,6 +12,7 @@ import (
 
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/verify"
 )
 
 // inventoryFlags are the flags of inventory.
@@ -44,7 +45,7 @@ it.`,
 	fs := cmd.Flags()
 	f.filterFlags.add(fs)
 	fs.StringVar(&f.by, "by", "", "count by `PROPERTY`: "+strings.Join(report.GroupKeys(), ", "))
-	f.judgeFlags.add(fs)
+	f.judgeFlags.add(fs, verify.ProfileAuto)
 	f.outputFlags.add(fs, report.Formats()...)
 	f.storeFlags.add(fs)
 	cmd.AddCommand(newForgetCommand(io))

@@ -40,8 +40,11 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if err != nil {
 		return nil, err
 	}
-	tiers, err := parseTiers(jf.tiers)
-	if err != nil {
+	opt := verify.Options{}
+	if opt.Tiers, err = parseTiers(jf.tiers); err != nil {
+		return nil, err
+	}
+	if err := jf.requirementFlags.apply(&opt); err != nil {
 		return nil, err
 	}
 	h := &history{at: at}
@@ -56,7 +59,7 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if fixed {
 		h.past = at
 	}
-	if err := h.judgeAs(ctx, io, tiers); err != nil {
+	if err := h.judgeAs(ctx, io, opt); err != nil {
 		h.Close()
 		return nil, err
 	}
@@ -65,13 +68,13 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 
 // judgeAs prepares to judge by the stores that were named, or else by those of
 // the last scan: the same endpoint gets the same verdict from both.
-func (h *history) judgeAs(ctx context.Context, io streams, tiers []time.Duration) (err error) {
+func (h *history) judgeAs(ctx context.Context, io streams, opt verify.Options) (err error) {
 	if h.trust == nil {
 		if h.trust, err = trustStores(h.lastTrusted(ctx, noter(io)), noter(io)); err != nil {
 			return err
 		}
 	}
-	opt := verify.Options{Stores: h.trust, Tiers: tiers}
+	opt.Stores = h.trust
 	if opt.Signatures, err = h.Signatures(ctx); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 	fs.IntVar(&f.conc, "concurrency", 256, "at most `N` connections in flight; how many serve best is found out")
 	fs.IntVar(&f.perAddress, "per-address", 2, "at most `N` connections in flight to one address")
 	fs.IntVar(&f.retries, "retries", 1, "make `N` further attempts after a reset, inside the timeout")
-	f.judgeFlags.add(fs)
+	f.judgeFlags.add(fs, verify.ProfileAuto)
 	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
 	fs.StringArrayVar(&f.expect, "expect", nil, "the certificate that should be served: a `FILE|SHA256`; repeatable. What is not served everywhere is a critical finding")
 	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not count the finding `CODE[@TARGET]`; repeatable")
@@ -182,7 +182,7 @@ const mostAddresses = 1024
 // scanSettings are the flags, checked.
 type scanSettings struct {
 	work     func(inventory.Target) inventory.Work
-	tiers    []time.Duration
+	judging  verify.Options // what flags alone say
 	failOn   inventory.Severity
 	counting counting
 	at       time.Time
@@ -229,7 +229,10 @@ func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if j.settings.tiers, err = parseTiers(f.tiers); err != nil {
+	if j.settings.judging.Tiers, err = parseTiers(f.tiers); err != nil {
+		return err
+	}
+	if err := f.requirementFlags.apply(&j.settings.judging); err != nil {
 		return err
 	}
 	if j.settings.failOn, err = parseSeverity(f.failOn); err != nil {
@@ -350,7 +353,8 @@ func (j *scanJob) wire(ctx context.Context) error {
 	f := j.flags
 	var err error
 	j.info.Stores = evidence.Infos(j.stores)
-	opt := verify.Options{Stores: j.stores, Tiers: j.settings.tiers, Remember: 1024}
+	opt := j.settings.judging
+	opt.Stores, opt.Remember = j.stores, 1024
 	var cache evidence.Cache
 	if j.db != nil {
 		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {

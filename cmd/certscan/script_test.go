@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func scripted() []string {
 	return []string{
 		"good", "good-rsa", "good-wildcard", "good-addresses-agree", "good-pinned", "good-named-elsewhere", "private-ca",
-		"expired", "expiring-14d", "expiring-30d", "self-signed", "incomplete", "key-reused",
+		"expired", "expiring-14d", "expiring-30d", "self-signed", "incomplete", "key-reused", "valid-too-long",
 		"one-stale-node", "pool", "not-deployed", "partially-deployed", "deployed",
 		"rsa-beside-expired", "default-differs", "smtp-good",
 		"closed", "silent", "one-address-dead", "dns-no-such-name", "renewed", "chain-broken",

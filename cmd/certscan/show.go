@@ -55,7 +55,7 @@ func newShowCommand(io streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&pem, "pem", false, "print the certificate, or what the target serves, as PEM")
-	f.judgeFlags.add(cmd.Flags())
+	f.judgeFlags.add(cmd.Flags(), verify.ProfileAuto)
 	f.outputFlags.add(cmd.Flags(), "table", "json")
 	f.storeFlags.add(cmd.Flags())
 	return cmd

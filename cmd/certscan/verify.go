@@ -62,7 +62,7 @@ is reported and the rest is judged. Private keys are passed over.
 	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
 	fs.StringVar(&f.passwords, "password-file", "", "try the passwords in `FILE`, one a line, on PKCS#12 files")
 	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
-	f.judgeFlags.add(fs)
+	f.judgeFlags.add(fs, verify.ProfilePublic)
 	f.outputFlags.add(fs, "table", "json")
 	return cmd
 }
@@ -174,7 +174,11 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.judge, err = verify.New(verify.Options{Stores: v.trust, Tiers: tiers}); err != nil {
+	opt := verify.Options{Stores: v.trust, Tiers: tiers}
+	if err := f.requirementFlags.apply(&opt); err != nil {
+		return nil, err
+	}
+	if v.judge, err = verify.New(opt); err != nil {
 		return nil, err
 	}
 	if f.name != "" {
