@@ -58,7 +58,7 @@ const (
 	CTMissing       = "missing"        // none at all
 	CTInvalid       = "invalid"        // one is not a signature on this certificate
 	CTUnverifiable  = "unverifiable"   // of logs that are not in the list, or no list
-	CTNotApplicable = "not_applicable" // not issued under a public root
+	CTNotApplicable = "not_applicable" // not issued under a public root, or before the rule
 )
 
 // CTVerdict says what the SCTs that were served prove.
@@ -77,6 +77,9 @@ type SCTVerdict struct {
 	Log       string    `json:"log"`    // description, "" if unknown
 	Operator  string    `json:"operator"`
 	Timestamp time.Time `json:"timestamp,omitzero"`
-	Status    string    `json:"status"` // "valid", "invalid", "unknown_log", "malformed"
-	Detail    string    `json:"detail,omitempty"`
+
+	// Status is "valid", "invalid", "unknown_log", "unverifiable" or "malformed".
+	// Detail says why, and of a valid one why it does not count.
+	Status string `json:"status"`
+	Detail string `json:"detail,omitempty"`
 }

@@ -31,6 +31,7 @@ const (
 	oidOCSPAccess        = "\x2b\x06\x01\x05\x05\x07\x30\x01"
 	oidCAIssuers         = "\x2b\x06\x01\x05\x05\x07\x30\x02"
 	oidSCTList           = "\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x02"
+	oidOCSPSCTList       = "\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x05"
 	oidPoison            = "\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x03"
 	oidMSPolicies        = "\x2b\x06\x01\x04\x01\x82\x37\x15\x0a"
 )
@@ -63,6 +64,8 @@ type extensions struct {
 	uris    []string
 	dirs    []*name
 	others  []byte // tags of further kinds of name that occur
+
+	sctList []byte // value of the extension, nil if it is not there
 
 	constraints *nameConstraints
 	policy      policyExtensions
@@ -120,11 +123,17 @@ func tbsWithout(tbs, front, kept []byte, changed bool) inventory.Fingerprint {
 	if !changed {
 		return inventory.FingerprintOf(tbs)
 	}
+	return inventory.FingerprintOf(joinTBS(front, kept))
+}
+
+// joinTBS is a TBSCertificate of all fields before the extensions, and those
+// extensions that are kept.
+func joinTBS(front, kept []byte) []byte {
 	var exts []byte
 	if len(kept) > 0 {
 		exts = appendElement(nil, 0xa3, appendElement(nil, tagSequence, kept))
 	}
-	return inventory.FingerprintOf(appendElement(nil, tagSequence, front, exts))
+	return appendElement(nil, tagSequence, front, exts)
 }
 
 func (c *cert) readExtension(id string, critical bool, v []byte) {
@@ -168,7 +177,9 @@ func (c *cert) readExtension(id string, critical bool, v []byte) {
 	case oidPoison:
 		c.info.Precert = true
 		x.critical = append(x.critical, oidString([]byte(id))) // never to be accepted (RFC 6962, section 3.1)
-	case oidSCTList, oidMSPolicies, oidIssuerAltName:
+	case oidSCTList:
+		x.sctList = v
+	case oidMSPolicies, oidIssuerAltName:
 	default:
 		if critical {
 			x.critical = append(x.critical, oidString([]byte(id)))

@@ -103,6 +103,7 @@ func leafTemplate(tb testing.TB) *x509.Certificate {
 		NotBefore: now.Add(-10 * day), NotAfter: now.Add(80 * day),
 		DNSNames: []string{"www.shop.example", "shop.example"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtraExtensions: []pkix.Extension{someSCTs()},
 	}
 }
 

@@ -94,6 +94,9 @@ type Judge struct {
 	built *lru[inventory.Fingerprint, *built] // by leaf, served and fetched certificates
 	keys  *lru[inventory.Fingerprint, keyVerdict]
 
+	logs       *logIndex // nil: there is no list
+	timestamps *lru[sctsKey, []sct]
+
 	onecrl     oneCRL
 	logs       *logIndex // nil: there is no list
 	timestamps *lru[sctsKey, []sct]
@@ -145,6 +148,9 @@ func New(opt Options) (*Judge, error) {
 		edges: newLRU[edge, error](opt.Remember),
 		built: newLRU[inventory.Fingerprint, *built](opt.Remember),
 		keys:  newLRU[inventory.Fingerprint, keyVerdict](opt.Remember),
+
+		logs:       indexLogs(opt.Logs),
+		timestamps: newLRU[sctsKey, []sct](opt.Remember),
 
 		onecrl:     indexOneCRL(opt.OneCRL),
 		logs:       indexLogs(opt.Logs),
