@@ -98,8 +98,6 @@ type Judge struct {
 	timestamps *lru[sctsKey, []sct]
 
 	onecrl     oneCRL
-	logs       *logIndex // nil: there is no list
-	timestamps *lru[sctsKey, []sct]
 }
 
 // An edge is the question whether a key signed a certificate.
@@ -153,8 +151,6 @@ func New(opt Options) (*Judge, error) {
 		timestamps: newLRU[sctsKey, []sct](opt.Remember),
 
 		onecrl:     indexOneCRL(opt.OneCRL),
-		logs:       indexLogs(opt.Logs),
-		timestamps: newLRU[sctsKey, []sct](opt.Remember),
 	}
 	var err error
 	if j.jury, err = newJury(opt.Stores); err != nil {

@@ -133,7 +133,6 @@ func (v *view) judgeChains(chain [][]byte, ev inventory.EvidenceSet) {
 			verdict.Revocation = y.verdict.Revocation
 		}
 		verdict.CT = worseCT(verdict.CT, y.verdict.CT)
-		verdict.CT = worseCT(verdict.CT, y.verdict.CT)
 		if y.expiry != nil && (v.out.Expiry == nil || y.expiry.At.Before(v.out.Expiry.At)) {
 			v.out.Expiry, v.out.Lifetime, v.out.Tier = y.expiry, y.lifetime, y.tier
 		}
