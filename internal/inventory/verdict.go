@@ -123,6 +123,12 @@ type Judgement struct {
 	// Alternates are the leaves of further chains seen at the same address.
 	Alternates []Certificate
 
+	// Issuers are, for Certificate and then for each of Alternates, the
+	// certificates above it on the best path that was verified to the store that
+	// decides, the anchor last; nil without one. They are shared, so nobody may
+	// change them.
+	Issuers [][]*Certificate
+
 	// ValidUntil is when time alone may change this judgement; zero if never.
 	ValidUntil time.Time
 }
@@ -189,7 +195,7 @@ type Evidence struct {
 	OCSP         []byte    `json:"ocsp,omitempty"`         // DER of the response
 	Error        string    `json:"error,omitempty"`        // why there is none
 	ErrorWord    string    `json:"error_word,omitempty"`   // the same as one word, an Evidence constant
-	FetchedAt    time.Time `json:"fetched_at"`
+	FetchedAt    time.Time `json:"fetched_at"`             // of a CRL or an OCSP answer: when it was first got
 	Expires      time.Time `json:"expires"` // when it is worth asking again
 }
 
@@ -217,6 +223,12 @@ type TrustStore struct {
 	Note    string // something to tell once, such as a fallback
 	Public  bool   // a store of publicly trusted roots, whose certificates the Baseline Requirements bind
 	Anchors []Anchor
+
+	// For are the targets for which this store decides; the first store that a
+	// target is among those of does, or else the first store without any. With
+	// Only it is asked about no other target.
+	For  []Selector
+	Only bool
 }
 
 // An Anchor is one trusted certificate.
