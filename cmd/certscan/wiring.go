@@ -91,14 +91,26 @@ func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {
 // fetcher gets URLs for evidence through the guarded client.
 type fetcher struct{ client *fetch.Client }
 
-func (f fetcher) Fetch(ctx context.Context, url string, v evidence.Validators) (evidence.Answer, error) {
-	r, err := f.client.Get(ctx, url, fetch.Conditional{ETag: v.ETag, LastModified: v.LastModified}, 0)
+func (f fetcher) Fetch(ctx context.Context, r evidence.Request) (evidence.Answer, error) {
+	var (
+		res  fetch.Response
+		err  error
+		cond = fetch.Conditional{ETag: r.Validators.ETag, LastModified: r.Validators.LastModified}
+	)
+	switch {
+	case r.To != nil:
+		res, err = f.client.Download(ctx, r.URL, cond, r.Limit, r.To)
+	case r.Body != nil:
+		res, err = f.client.Post(ctx, r.URL, r.ContentType, r.Body, r.Limit)
+	default:
+		res, err = f.client.Get(ctx, r.URL, cond, r.Limit)
+	}
 	if err != nil {
 		return evidence.Answer{}, err
 	}
 	return evidence.Answer{
-		Body: r.Body, NotModified: r.NotModified, Fresh: r.Fresh,
-		Validators: evidence.Validators{ETag: r.ETag, LastModified: r.LastModified},
+		Body: res.Body, NotModified: res.NotModified, Fresh: res.Fresh,
+		Validators: evidence.Validators{ETag: res.ETag, LastModified: res.LastModified},
 	}, nil
 }
 

@@ -1,8 +1,9 @@
 // Package evidence gets and remembers what judging needs beyond what an
-// endpoint served: issuers that were left out of a chain, and the trust stores.
+// endpoint served: issuers that were left out of a chain, revocation lists, OCSP
+// answers, and the trust stores.
 //
-// It does not judge, and it trusts nothing that it fetched: an issuer is worth
-// what its signature proves to whoever asked. Its invariant: [Source.Get]
+// It does not judge, and it trusts nothing that it fetched: an issuer or a list
+// is worth what its signature proves to whoever asked. Its invariant: [Source.Get]
 // always answers, and what could not be got is evidence with an error, never a
 // guess. Whatever is remembered, of the good and of the bad, has a time at
 // which it is asked for again.
@@ -13,33 +14,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
 
 	"example.com/certscan/internal/inventory"
 )
-
-// How long answers are remembered.
-const (
-	defaultFresh = 24 * time.Hour
-	minFresh     = time.Hour
-	maxFresh     = 7 * 24 * time.Hour
-
-	// A server that answers wrongly will do so for a while. One that does not
-	// answer may be out of reach only from here and only now, and what our own
-	// guard refused may be allowed in the next run.
-	wrongFor  = time.Hour
-	silentFor = 5 * time.Minute
-
-	// keepFor is how long an answer stands in for one that cannot be got just
-	// now: a caIssuers URL has the same issuer behind it for years.
-	keepFor = 7 * 24 * time.Hour
-)
-
-// maxCertificates bounds the certificates of one answer. Bridge authorities
-// publish a few dozen.
-const maxCertificates = 128
 
 // Validators are what a server gave to ask later whether anything changed.
 type Validators struct {
@@ -55,12 +37,24 @@ type Answer struct {
 	Fresh       time.Duration // how long it may be kept; negative if the server does not say
 }
 
+// A Request says what to get.
+type Request struct {
+	URL        string
+	Validators Validators
+
+	Body        []byte // is posted, if not nil
+	ContentType string // of Body
+
+	Limit int64     // of the answer in bytes; 0: the fetcher's own
+	To    io.Writer // if not nil, takes the answer's body as it arrives
+}
+
 // A Fetcher gets URLs that strangers wrote. It bounds time and bytes and
 // refuses addresses inside our own network. An error of it may have a method
 // Word() string that says why in one word; what it wraps is then the reason
 // without the URL, which [inventory.Evidence] names already.
 type Fetcher interface {
-	Fetch(ctx context.Context, url string, v Validators) (Answer, error)
+	Fetch(ctx context.Context, r Request) (Answer, error)
 }
 
 // A Cache remembers evidence beyond the life of the process.
@@ -74,30 +68,68 @@ type Cache interface {
 type Options struct {
 	Fetcher Fetcher                             // required
 	Decode  func(body []byte) ([][]byte, error) // required: the certificates in DER, PEM or PKCS #7
-	Cache   Cache                               // nothing is kept beyond the process if nil
+	Cache   Cache                               // nothing but CRLs is kept beyond the process if nil
 	Log     *slog.Logger                        // discards if nil
 
-	Concurrency int // fetches at a time; defaults to 32
-	PerHost     int // of these to one host; defaults to 4
+	// ReadCRL reads a list from a stream. CRLs are not got if it is nil.
+	ReadCRL func(io.Reader) (*inventory.CRL, error)
+
+	// NextUpdate says until when an OCSP response claims to hold, zero if it
+	// does not say. An error means that it is none. Responses are kept by the
+	// word of HTTP alone if it is nil.
+	NextUpdate func(ocsp []byte) (time.Time, error)
+
+	CRLDir   string // where CRLs are kept; defaults to a directory that Close removes
+	CRLBytes int64  // of one list at most; defaults to 128 MiB
+
+	// Offline answers from what is remembered, however old, and asks nobody.
+	Offline bool
+
+	Concurrency int // fetches at a time; defaults to 128
+	PerHost     int // of these to one host; defaults to 8
 	MemoryBytes int // of evidence remembered in the process; defaults to 16 MiB
+	TableBytes  int // of the tables of CRLs remembered in the process; defaults to 128 MiB. The last one used may be larger
 
 	Now func() time.Time // defaults to time.Now
 }
 
+const (
+	defaultCRLBytes   = 128 << 20
+	defaultTableBytes = 128 << 20
+
+	// maxShared bounds what [Source.Shared] returns.
+	maxShared = 256
+
+	// maxReaders is how many lists are read at a time: each may be large.
+	maxReaders = 2
+)
+
 // A Source answers needs. It is safe for concurrent use.
 type Source struct {
-	opt   Options
-	slots chan struct{}
-	hosts hosts
+	opt     Options
+	slots   chan struct{}
+	readers chan struct{}
+	hosts   hosts
+	files   files
 
 	mu      sync.Mutex
-	memory  memory                           // under mu
-	running map[inventory.Need]chan struct{} // under mu; closed when whoever asks is done
+	memory  memory                     // under mu; of issuers and OCSP answers
+	lists   memory                     // under mu; of CRLs
+	running map[inventory.Need]*flight // under mu
+	shared  inventory.EvidenceSet      // under mu; nil when it has to be made again
+	until   time.Time                  // under mu; when something in shared expires
 }
 
-// New returns a source.
+// A flight is somebody's being asked, which others wait for.
+type flight struct {
+	done     chan struct{} // closed when what follows is set
+	evidence inventory.Evidence
+	ended    bool // who asked was interrupted: this says nothing
+}
+
+// New returns a source. It has to be closed.
 func New(opt Options) (*Source, error) {
-	if opt.Fetcher == nil || opt.Decode == nil {
+	if opt.Fetcher == nil && !opt.Offline || opt.Decode == nil {
 		return nil, errors.New("evidence: fetcher and decoder are required")
 	}
 	if opt.Log == nil {
@@ -106,201 +138,170 @@ func New(opt Options) (*Source, error) {
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
-	opt.Concurrency = cmp.Or(opt.Concurrency, 32)
+	opt.CRLBytes = cmp.Or(opt.CRLBytes, defaultCRLBytes)
 	return &Source{
 		opt:     opt,
-		slots:   make(chan struct{}, opt.Concurrency),
-		hosts:   hosts{limit: cmp.Or(opt.PerHost, 4), now: opt.Now, all: make(map[string]*host)},
+		slots:   make(chan struct{}, cmp.Or(opt.Concurrency, 128)),
+		readers: make(chan struct{}, maxReaders),
+		hosts:   hosts{limit: cmp.Or(opt.PerHost, 8), now: opt.Now, all: make(map[string]*host)},
+		files:   files{dir: opt.CRLDir},
 		memory:  newMemory(cmp.Or(opt.MemoryBytes, 16<<20)),
-		running: make(map[inventory.Need]chan struct{}),
+		lists:   newMemory(cmp.Or(opt.TableBytes, defaultTableBytes)),
+		running: make(map[inventory.Need]*flight),
 	}, nil
 }
 
-// Get returns the evidence for need: remembered, or fetched now. It is fetched
-// once however many ask. There is always an answer: the reason why there are
-// no certificates is in its Error.
-func (s *Source) Get(ctx context.Context, need inventory.Need) inventory.Evidence {
-	if need.Kind != inventory.NeedIssuer {
-		return s.failure(need, fmt.Errorf("evidence of the kind %q is not fetched by this version", need.Kind), 0)
+// Close removes what was only kept for as long as the source is used.
+func (s *Source) Close() error {
+	if err := s.files.close(); err != nil {
+		return fmt.Errorf("evidence: %w", err)
 	}
+	return nil
+}
+
+// Get returns the evidence for need: remembered, or fetched now. It is fetched
+// once however many ask. There is always an answer: the reason why there is
+// nothing is in its Error.
+func (s *Source) Get(ctx context.Context, need inventory.Need) inventory.Evidence {
 	for {
-		e, busy := s.recall(need)
+		e, f, mine := s.recall(need)
 		switch {
 		case e != nil:
 			return *e
-		case busy == nil: // it is on us
-			return s.obtain(ctx, need)
+		case mine:
+			s.fly(ctx, need, f)
+			return f.evidence
 		}
 		select {
-		case <-busy: // the answer is remembered, or it is on us
+		case <-f.done:
+			if !f.ended {
+				return f.evidence
+			}
 		case <-ctx.Done():
-			return s.failure(need, fmt.Errorf("not waited for: %w", context.Cause(ctx)), 0)
+			return s.failure(need, &notAsked{context.Cause(ctx)}, 0)
 		}
 	}
+}
+
+// Shared returns CRLs that are remembered and fresh, and which of them could not
+// be got: the last used ones, to judge with before anything is asked for. The
+// set is not to be changed.
+func (s *Source) Shared() inventory.EvidenceSet {
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared == nil || !s.until.IsZero() && !now.Before(s.until) {
+		s.shared, s.until = s.lists.fresh(maxShared, now)
+	}
+	return s.shared
 }
 
 // recall returns what is remembered and still fresh, or else what to wait for
-// while somebody else asks. If both are nil the caller has to ask, by obtain.
-func (s *Source) recall(need inventory.Need) (*inventory.Evidence, <-chan struct{}) {
+// while somebody else asks; or it is on the caller to ask.
+func (s *Source) recall(need inventory.Need) (e *inventory.Evidence, f *flight, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.memory.get(need); ok && s.opt.Now().Before(r.evidence.Expires) {
-		return &r.evidence, nil
+	if r, ok := s.of(need).get(need); ok && (s.opt.Offline || s.opt.Now().Before(r.evidence.Expires)) {
+		return &r.evidence, nil, false
 	}
-	if busy, ok := s.running[need]; ok {
-		return nil, busy
+	if f, ok := s.running[need]; ok {
+		return nil, f, false
 	}
-	s.running[need] = make(chan struct{})
-	return nil, nil
+	f = &flight{done: make(chan struct{})}
+	s.running[need] = f
+	return nil, f, true
 }
 
-// obtain asks the cache, then the network, and remembers what they said.
-func (s *Source) obtain(ctx context.Context, need inventory.Need) inventory.Evidence {
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		close(s.running[need])
-		delete(s.running, need)
-	}()
+// fly obtains what f is for, and tells those who wait.
+func (s *Source) fly(ctx context.Context, need inventory.Need, f *flight) {
+	f.evidence, f.ended = s.obtain(ctx, need)
 	s.mu.Lock()
-	old, _ := s.memory.get(need)
+	delete(s.running, need)
 	s.mu.Unlock()
+	close(f.done)
+}
 
-	if s.opt.Cache != nil && len(old.evidence.Certificates) == 0 {
-		switch e, ok, err := s.opt.Cache.Evidence(ctx, need); {
-		case err != nil && ctx.Err() == nil:
-			s.opt.Log.WarnContext(ctx, "reading remembered evidence", "url", need.URL, "err", err)
-		case ok && s.opt.Now().Before(e.Expires):
-			s.remember(remembered{evidence: e})
-			return e
-		case ok:
-			old.evidence = e
-		}
+// of is the memory that need is remembered in. Called under mu.
+func (s *Source) of(need inventory.Need) *memory {
+	if need.Kind == inventory.NeedCRL {
+		return &s.lists
 	}
-	fresh, keep := s.ask(ctx, need, old)
-	if ctx.Err() != nil && fresh.evidence.Error != "" {
-		return fresh.evidence // says nothing about the URL
-	}
-	s.remember(fresh)
-	if s.opt.Cache != nil && keep {
-		if err := s.opt.Cache.PutEvidence(ctx, fresh.evidence); err != nil && ctx.Err() == nil {
-			s.opt.Log.WarnContext(ctx, "remembering evidence", "url", need.URL, "err", err)
-		}
-	}
-	return fresh.evidence
+	return &s.memory
 }
 
 func (s *Source) remember(r remembered) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.memory.put(r)
+	s.of(r.evidence.Need).put(r)
+	if r.evidence.Need.Kind == inventory.NeedCRL {
+		s.shared = nil
+	}
 }
 
-// ask fetches, and reports whether the answer is worth keeping beyond the
-// process. What was had before stands in where the network fails.
-func (s *Source) ask(ctx context.Context, need inventory.Need, old remembered) (r remembered, keep bool) {
-	answer, err := s.fetch(ctx, need.URL, old)
-	now := s.opt.Now()
-	if err != nil {
-		class := classOf(err)
-		if class == silent && len(old.evidence.Certificates) > 0 && now.Sub(old.evidence.FetchedAt) < keepFor {
-			old.evidence.Expires = now.Add(silentFor)
-			return old, false
+// obtain asks the memory, the cache, then the network, and remembers what they
+// said. It reports whether that was ended by ctx, and so says nothing.
+func (s *Source) obtain(ctx context.Context, need inventory.Need) (e inventory.Evidence, ended bool) {
+	s.mu.Lock()
+	old, _ := s.of(need).get(need)
+	s.mu.Unlock()
+	if !old.has() {
+		old = s.kept(ctx, need)
+	}
+	if !old.evidence.FetchedAt.IsZero() && (s.opt.Offline || s.opt.Now().Before(old.evidence.Expires)) {
+		whole, err := s.whole(ctx, old)
+		if err == nil {
+			s.remember(whole)
+			return whole.evidence, false
 		}
-		return remembered{evidence: s.failure(need, err, class.lasts())}, class != ours
+		if ctx.Err() != nil {
+			return s.failure(need, &notAsked{context.Cause(ctx)}, 0), true
+		}
+		s.opt.Log.WarnContext(ctx, "reading a kept CRL", "url", need.URL, "err", err)
+		old = remembered{}
 	}
-	fresh := defaultFresh
-	if answer.Fresh >= 0 {
-		fresh = min(max(answer.Fresh, minFresh), maxFresh)
+	if s.opt.Offline {
+		none := remembered{evidence: s.failure(need, errOffline, 0)}
+		s.remember(none)
+		return none.evidence, false
 	}
-	e := inventory.Evidence{Need: need, FetchedAt: now, Expires: now.Add(fresh)}
-	if answer.NotModified {
-		e.Certificates = old.evidence.Certificates
-		return remembered{e, old.validators}, true
+	r, keep := s.ask(ctx, need, old)
+	if ctx.Err() != nil && r.evidence.Error != "" {
+		r.evidence.ErrorWord = inventory.EvidenceNotFetched
+		return r.evidence, true
 	}
-	e.Certificates, err = s.opt.Decode(answer.Body)
-	switch {
-	case err != nil:
-		err = fmt.Errorf("the answer has no certificate: %w", err)
-	case len(e.Certificates) > maxCertificates:
-		err = fmt.Errorf("the answer has %d certificates, more than %d", len(e.Certificates), maxCertificates)
-	default:
-		return remembered{e, answer.Validators}, true
-	}
-	return remembered{evidence: s.failure(need, err, wrongFor)}, true
-}
-
-// fetch waits for its turn: first among those to the same host, so that a host
-// that does not answer never holds more than its share of the slots.
-func (s *Source) fetch(ctx context.Context, url string, old remembered) (Answer, error) {
-	h, err := s.hosts.enter(ctx, url)
-	if err != nil {
-		return Answer{}, err
-	}
-	var answer Answer
-	defer func() { s.hosts.leave(h, err) }()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-		return Answer{}, err
-	}
-	var v Validators
-	if len(old.evidence.Certificates) > 0 {
-		v = old.validators
-	}
-	answer, err = s.opt.Fetcher.Fetch(ctx, url, v)
-	return answer, err
-}
-
-// failure is evidence of why there is none.
-func (s *Source) failure(need inventory.Need, err error, lasts time.Duration) inventory.Evidence {
-	now := s.opt.Now()
-	return inventory.Evidence{Need: need, Error: reasonOf(err), FetchedAt: now, Expires: now.Add(lasts)}
-}
-
-// reasonOf is the text of err without the URL.
-func reasonOf(err error) string {
-	var alone *errSilent
-	var worded interface {
-		error
-		Word() string
-	}
-	if !errors.As(err, &alone) && errors.As(err, &worded) {
-		if cause := errors.Unwrap(worded); cause != nil {
-			return cause.Error()
+	s.remember(r)
+	if s.opt.Cache != nil && keep {
+		if err := s.opt.Cache.PutEvidence(ctx, r.evidence); err != nil && ctx.Err() == nil {
+			s.opt.Log.WarnContext(ctx, "remembering evidence", "url", need.URL, "err", err)
 		}
 	}
-	return err.Error()
+	return r.evidence, false
 }
 
-// A class is whose fault a failure is, which decides how long it is believed.
-type class int
-
-const (
-	wrong  class = iota // the server's: it answered, but not with what it should
-	silent              // nobody's in particular: no answer
-	ours                // our own rules refuse to ask
-)
-
-func (c class) lasts() time.Duration {
-	if c == wrong {
-		return wrongFor
+// kept is what is kept of need beyond the process. A list is not read yet.
+func (s *Source) kept(ctx context.Context, need inventory.Need) remembered {
+	if need.Kind == inventory.NeedCRL {
+		n, err := s.files.note(need.URL)
+		if err == nil {
+			return remembered{
+				evidence:   inventory.Evidence{Need: need, FetchedAt: n.FetchedAt, Expires: n.Expires},
+				validators: Validators{ETag: n.ETag, LastModified: n.LastModified},
+				body:       n.SHA256,
+			}
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.opt.Log.WarnContext(ctx, "reading a kept CRL", "url", need.URL, "err", err)
+		}
 	}
-	return silentFor
-}
-
-func classOf(err error) class {
-	var worded interface{ Word() string }
-	if !errors.As(err, &worded) {
-		return wrong
+	if s.opt.Cache == nil {
+		return remembered{}
 	}
-	switch worded.Word() {
-	case "refused_address", "bad_url":
-		return ours
-	case "dns", "connect", "timeout":
-		return silent
+	e, ok, err := s.opt.Cache.Evidence(ctx, need)
+	if err != nil && ctx.Err() == nil {
+		s.opt.Log.WarnContext(ctx, "reading remembered evidence", "url", need.URL, "err", err)
 	}
-	return wrong
+	if err != nil || !ok || need.Kind == inventory.NeedCRL && e.Error == "" {
+		return remembered{}
+	}
+	return remembered{evidence: e}
 }

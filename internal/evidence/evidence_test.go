@@ -41,15 +41,27 @@ type network struct {
 	urls  map[string]func(context.Context) (evidence.Answer, error)
 }
 
-func (n *network) Fetch(ctx context.Context, url string, v evidence.Validators) (evidence.Answer, error) {
+func (n *network) Fetch(ctx context.Context, r evidence.Request) (evidence.Answer, error) {
 	n.mu.Lock()
-	n.asked = append(n.asked, strings.TrimSpace(url+" "+v.ETag))
-	answer, ok := n.urls[url]
+	asked := strings.TrimSpace(r.URL + " " + r.Validators.ETag)
+	if r.Body != nil {
+		asked = fmt.Sprintf("POST %s %s %x", r.URL, r.ContentType, r.Body)
+	}
+	n.asked = append(n.asked, asked)
+	answer, ok := n.urls[r.URL]
 	n.mu.Unlock()
 	if !ok {
 		answer = n.urls["*"]
 	}
-	return answer(ctx)
+	a, err := answer(ctx)
+	if err == nil && r.Limit > 0 && int64(len(a.Body)) > r.Limit {
+		return evidence.Answer{}, wordError("too_large")
+	}
+	if r.To != nil && err == nil {
+		_, err = r.To.Write(a.Body)
+		a.Body = nil
+	}
+	return a, err
 }
 
 func (n *network) set(url string, answer func(context.Context) (evidence.Answer, error)) {
@@ -129,6 +141,11 @@ func newSource(tb testing.TB, opt evidence.Options) *evidence.Source {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
 	return s
 }
 
@@ -373,11 +390,9 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestOtherKinds(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, evidence.Options{Fetcher: &network{}})
-	for _, kind := range []inventory.NeedKind{inventory.NeedCRL, inventory.NeedOCSP, "new"} {
-		got := s.Get(t.Context(), inventory.Need{Kind: kind, URL: aURL})
-		if !strings.Contains(got.Error, "is not fetched by this version") || len(got.Certificates) != 0 {
-			t.Errorf("%s: %+v", kind, got)
-		}
+	got := s.Get(t.Context(), inventory.Need{Kind: "new", URL: aURL})
+	if !strings.Contains(got.Error, "is not fetched by this version") || got.ErrorWord != inventory.EvidenceNotFetched {
+		t.Errorf("%+v", got)
 	}
 	if _, err := evidence.New(evidence.Options{}); err == nil {
 		t.Error("New without a fetcher: no error")

@@ -31,8 +31,10 @@ type host struct {
 	slots chan struct{}
 
 	// Under hosts.mu.
-	users    int // inside enter or between enter and leave
-	silences int // in a row
+	users    int           // inside enter or between enter and leave
+	busy     int           // between enter and leave
+	left     chan struct{} // closed when one of these leaves
+	silences int           // in a row
 	silence  error
 	until    time.Time
 }
@@ -61,7 +63,7 @@ func (h *hosts) enter(ctx context.Context, rawURL string) (*host, error) {
 	h.mu.Lock()
 	one, ok := h.all[name]
 	if !ok {
-		one = &host{name: name, slots: make(chan struct{}, h.limit)}
+		one = &host{name: name, slots: make(chan struct{}, h.limit), left: make(chan struct{})}
 		h.all[name] = one
 	}
 	one.users++
@@ -71,25 +73,50 @@ func (h *hosts) enter(ctx context.Context, rawURL string) (*host, error) {
 	case one.slots <- struct{}{}:
 	case <-ctx.Done():
 		h.release(one)
-		return nil, context.Cause(ctx)
+		return nil, &notAsked{context.Cause(ctx)}
 	}
-	h.mu.Lock()
-	until, last := one.until, one.silence
-	h.mu.Unlock()
-	if h.now().Before(until) {
+	if err := h.admit(ctx, one); err != nil {
 		<-one.slots
 		h.release(one)
-		return nil, &errSilent{one.name, until, last}
+		return nil, err
 	}
 	return one, nil
 }
 
+// admit waits, once a fetch was not answered, for how those end that are still
+// running: nobody begins another timeout at a host that is about to be left
+// alone.
+func (h *hosts) admit(ctx context.Context, one *host) error {
+	for {
+		h.mu.Lock()
+		until, last, left := one.until, one.silence, one.left
+		alone := h.now().Before(until)
+		free := one.silences == 0 || one.busy == 0
+		if !alone && free {
+			one.busy++
+		}
+		h.mu.Unlock()
+		switch {
+		case alone:
+			return &errSilent{one.name, until, last}
+		case free:
+			return nil
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return &notAsked{context.Cause(ctx)}
+		}
+	}
+}
+
 // leave notes how the fetch ended.
 func (h *hosts) leave(one *host, err error) {
+	class, _ := classify(err)
 	h.mu.Lock()
 	switch {
 	case errors.Is(err, context.Canceled): // says nothing about the host
-	case err != nil && classOf(err) == silent:
+	case err != nil && class == silent:
 		one.silences++
 		if one.silences >= maxSilences {
 			one.silences, one.silence, one.until = 0, err, h.now().Add(silentFor)
@@ -97,6 +124,9 @@ func (h *hosts) leave(one *host, err error) {
 	default:
 		one.silences, one.silence = 0, nil
 	}
+	one.busy--
+	close(one.left)
+	one.left = make(chan struct{})
 	h.mu.Unlock()
 	<-one.slots
 	h.release(one)

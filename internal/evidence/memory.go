@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"container/list"
+	"time"
 
 	"example.com/certscan/internal/inventory"
 )
@@ -13,12 +14,26 @@ const entryCost = 512
 type remembered struct {
 	evidence   inventory.Evidence
 	validators Validators
+	body       inventory.Fingerprint // of a CRL that is in a file and was not read yet
+}
+
+// has reports whether there is anything, and not only the reason why not.
+func (r remembered) has() bool {
+	e := &r.evidence
+	return len(e.Certificates) > 0 || e.CRL != nil || len(e.OCSP) > 0 || !r.body.IsZero()
 }
 
 func (r remembered) cost() int {
-	n := entryCost + 2*len(r.evidence.Need.URL) + len(r.evidence.Error)
-	for _, c := range r.evidence.Certificates {
+	e := &r.evidence
+	n := entryCost + 2*(len(e.Need.URL)+len(e.Need.Request)) + len(e.Error) + len(e.OCSP)
+	for _, c := range e.Certificates {
 		n += len(c)
+	}
+	if e.CRL != nil {
+		n += len(e.CRL.TBS)
+		if e.CRL.Entries != nil {
+			n += e.CRL.Entries.Bytes()
+		}
 	}
 	return n
 }
@@ -61,4 +76,21 @@ func (m *memory) drop(el *list.Element) {
 		delete(m.entries, r.evidence.Need)
 		m.used -= r.cost()
 	}
+}
+
+// fresh returns up to limit entries that have not expired, the last used ones,
+// and when the first of them does.
+func (m *memory) fresh(limit int, now time.Time) (set inventory.EvidenceSet, until time.Time) {
+	set = make(inventory.EvidenceSet)
+	for el := m.order.Front(); el != nil && len(set) < limit; el = el.Next() {
+		r, ok := el.Value.(remembered)
+		if !ok || !now.Before(r.evidence.Expires) {
+			continue
+		}
+		set[r.evidence.Need] = r.evidence
+		if until.IsZero() || r.evidence.Expires.Before(until) {
+			until = r.evidence.Expires
+		}
+	}
+	return set, until
 }
