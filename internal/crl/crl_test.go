@@ -116,7 +116,9 @@ func TestKeepsTheTextThatEd25519Signs(t *testing.T) {
 	}
 }
 
-func entry(parts ...[]byte) []byte { return seq(append([][]byte{integer(7), utc("261031000000Z")}, parts...)...) }
+func entry(parts ...[]byte) []byte {
+	return seq(append([][]byte{integer(7), utc("261031000000Z")}, parts...)...)
+}
 
 func entryWith(extensions ...[]byte) []byte { return entry(seq(extensions...)) }
 
@@ -150,39 +152,59 @@ func TestReadsWhatRFC5280Allows(t *testing.T) {
 		draft func(*draft)
 		check func(*inventory.CRL) bool
 	}{
-		{"version 1 without extensions", func(d *draft) { d.version = nil; d.revoked = seq(entry()) },
-			func(l *inventory.CRL) bool { return l.Entries.Len() == 1 }},
-		{"no revoked certificates", func(*draft) {},
-			func(l *inventory.CRL) bool { return l.Entries.Len() == 0 && l.Entries.Bytes() == 0 }},
+		{
+			"version 1 without extensions", func(d *draft) { d.version = nil; d.revoked = seq(entry()) },
+			func(l *inventory.CRL) bool { return l.Entries.Len() == 1 },
+		},
+		{
+			"no revoked certificates", func(*draft) {},
+			func(l *inventory.CRL) bool { return l.Entries.Len() == 0 && l.Entries.Bytes() == 0 },
+		},
 		{"no nextUpdate", func(d *draft) { d.next = nil }, func(l *inventory.CRL) bool { return l.NextUpdate.IsZero() }},
-		{"times after 2049", func(d *draft) { d.next = generalized("20500101000000Z") },
-			func(l *inventory.CRL) bool { return l.NextUpdate.Year() == 2050 }},
-		{"GeneralizedTime before 2050, which whoever reads has to understand", func(d *draft) { d.this = generalized("20261101000000Z") },
-			func(l *inventory.CRL) bool { return l.ThisUpdate.Equal(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)) }},
-		{"the two-digit year 50 is 1950", func(d *draft) { d.revoked = seq(seq(integer(7), utc("500228235959Z"))) },
+		{
+			"times after 2049", func(d *draft) { d.next = generalized("20500101000000Z") },
+			func(l *inventory.CRL) bool { return l.NextUpdate.Year() == 2050 },
+		},
+		{
+			"GeneralizedTime before 2050, which whoever reads has to understand", func(d *draft) { d.this = generalized("20261101000000Z") },
+			func(l *inventory.CRL) bool { return l.ThisUpdate.Equal(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)) },
+		},
+		{
+			"the two-digit year 50 is 1950", func(d *draft) { d.revoked = seq(seq(integer(7), utc("500228235959Z"))) },
 			func(l *inventory.CRL) bool {
 				e, _ := l.Entries.Lookup([]byte{7})
 				return e.RevokedAt.Equal(time.Date(1950, 2, 28, 23, 59, 59, 0, time.UTC))
-			}},
-		{"a date before the common era's first year", func(d *draft) { d.revoked = seq(seq(integer(7), generalized("00000101000000Z"))) },
+			},
+		},
+		{
+			"a date before the common era's first year", func(d *draft) { d.revoked = seq(seq(integer(7), generalized("00000101000000Z"))) },
 			func(l *inventory.CRL) bool {
 				e, _ := l.Entries.Lookup([]byte{7})
 				return e.RevokedAt.Equal(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC))
-			}},
-		{"negative serial numbers", func(d *draft) { d.revoked = seq(seq(integer(0xff), utc("261031000000Z"))) },
-			func(l *inventory.CRL) bool { _, ok := l.Entries.Lookup([]byte{0xff}); return ok }},
+			},
+		},
+		{
+			"negative serial numbers", func(d *draft) { d.revoked = seq(seq(integer(0xff), utc("261031000000Z"))) },
+			func(l *inventory.CRL) bool { _, ok := l.Entries.Lookup([]byte{0xff}); return ok },
+		},
 		{"unknown extensions that are not critical", func(d *draft) {
 			d.revoked, d.extensions = seq(entryWith(fakeExtension(false))), [][]byte{fakeExtension(false)}
 		}, func(l *inventory.CRL) bool { return l.UnknownCritical == nil }},
-		{"an unknown critical extension is told", func(d *draft) { d.extensions = [][]byte{fakeExtension(true)} },
-			func(l *inventory.CRL) bool { return cmp.Equal(l.UnknownCritical, []string{"1.2.3.4"}) }},
+		{
+			"an unknown critical extension is told", func(d *draft) { d.extensions = [][]byte{fakeExtension(true)} },
+			func(l *inventory.CRL) bool { return cmp.Equal(l.UnknownCritical, []string{"1.2.3.4"}) },
+		},
 		{"an unknown critical extension of an entry is told once", func(d *draft) {
 			d.revoked = seq(entryWith(fakeExtension(true)), entryWith(fakeExtension(true)))
 		}, func(l *inventory.CRL) bool { return cmp.Equal(l.UnknownCritical, []string{"1.2.3.4"}) }},
-		{"a critical CRL number is told", func(d *draft) { d.extensions = [][]byte{extension(ce(20), truth(), octets(integer(9)))} },
-			func(l *inventory.CRL) bool { return l.NumberCritical && bytes.Equal(l.Number, []byte{9}) }},
-		{"a delta list", func(d *draft) { d.extensions = [][]byte{extension(ce(27), truth(), octets(integer(9)))} },
-			func(l *inventory.CRL) bool { return l.Delta && l.UnknownCritical == nil }},
+		{
+			"a critical CRL number is told", func(d *draft) { d.extensions = [][]byte{extension(ce(20), truth(), octets(integer(9)))} },
+			func(l *inventory.CRL) bool { return l.NumberCritical && bytes.Equal(l.Number, []byte{9}) },
+		},
+		{
+			"a delta list", func(d *draft) { d.extensions = [][]byte{extension(ce(27), truth(), octets(integer(9)))} },
+			func(l *inventory.CRL) bool { return l.Delta && l.UnknownCritical == nil },
+		},
 		{"every entry extension of RFC 5280", func(d *draft) {
 			d.revoked = seq(entryWith(
 				extension(ce(21), octets(der(0x0a, []byte{10}))),
@@ -214,10 +236,14 @@ func TestReadsWhatRFC5280Allows(t *testing.T) {
 			hold := extension(ce(21), octets(der(0x0a, []byte{6})))
 			d.revoked = seq(entryWith(hold), entryWith(extension(ce(21), octets(der(0x0a, []byte{1})))), entryWith(hold))
 		}, func(l *inventory.CRL) bool { e, _ := l.Entries.Lookup([]byte{7}); return e.Reason == 1 }},
-		{"an unknown signature algorithm", func(d *draft) { d.alg = seq(oid(0x2a, 0x03)); d.outerAlg = d.alg },
-			func(l *inventory.CRL) bool { return l.Hash == 0 && l.TBS == nil && l.Digest == nil }},
-		{"another hash function", func(d *draft) { d.alg, d.outerAlg = sha384RSA, sha384RSA },
-			func(l *inventory.CRL) bool { return l.Hash == crypto.SHA384 && len(l.Digest) == 48 }},
+		{
+			"an unknown signature algorithm", func(d *draft) { d.alg = seq(oid(0x2a, 0x03)); d.outerAlg = d.alg },
+			func(l *inventory.CRL) bool { return l.Hash == 0 && l.TBS == nil && l.Digest == nil },
+		},
+		{
+			"another hash function", func(d *draft) { d.alg, d.outerAlg = sha384RSA, sha384RSA },
+			func(l *inventory.CRL) bool { return l.Hash == crypto.SHA384 && len(l.Digest) == 48 },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -148,10 +148,15 @@ const (
 // made searchable by build.
 type table struct {
 	chunks [][]byte
-	size   int      // octets that the chunks take
-	n      int      // entries
-	slots  []uint32 // open addressing: where an entry is, chunk<<chunkBits|offset; 0 is free
-	seed   maphash.Seed
+	size   int // octets that the chunks take
+	n      int // entries
+
+	// Open addressing: where an entry is, chunk<<chunkBits|offset, and some of
+	// the hash of its serial number with a bit that is always set; 0 is free.
+	// The marks are small enough to be at hand, unlike the entries.
+	slots []uint32
+	marks []byte
+	seed  maphash.Seed
 }
 
 const trailer = 6 // octets after the serial number
@@ -165,9 +170,7 @@ func (t *table) add(serial []byte, at int64, reason int) bool {
 			return false
 		}
 		c := make([]byte, 0, min(max(t.size, firstChunk), maxChunk))
-		if last++; last == 0 {
-			c = append(c, 0) // no entry is at 0
-		}
+		last++
 		t.chunks = append(t.chunks, c)
 		t.size += cap(c)
 	}
@@ -190,15 +193,12 @@ func (t *table) build() {
 	}
 	t.seed = maphash.MakeSeed()
 	t.slots = make([]uint32, 1<<bits.Len(uint(t.n+t.n/3)))
+	t.marks = make([]byte, len(t.slots))
 	for i, chunk := range t.chunks {
-		at := 0
-		if i == 0 {
-			at = 1
-		}
-		for ; at < len(chunk); at += 1 + int(chunk[at]) + trailer {
-			slot, found := t.find(chunk[at+1 : at+1+int(chunk[at])])
-			if !found || lighter(t.record(*slot)) {
-				*slot = uint32(i)<<chunkBits | uint32(at)
+		for at := 0; at < len(chunk); at += 1 + int(chunk[at]) + trailer {
+			slot, mark, found := t.find(chunk[at+1 : at+1+int(chunk[at])])
+			if !found || lighter(t.record(t.slots[slot])) {
+				t.slots[slot], t.marks[slot] = uint32(i)<<chunkBits|uint32(at), mark
 			}
 		}
 	}
@@ -220,16 +220,20 @@ func (t *table) record(place uint32) []byte {
 	return c[1 : 1+int(c[0])+trailer]
 }
 
-// find returns the slot of a serial number, or the free one where it would be.
-func (t *table) find(serial []byte) (slot *uint32, found bool) {
-	mask := uint64(len(t.slots) - 1)
-	for i := maphash.Bytes(t.seed, serial) & mask; ; i = (i + 1) & mask {
-		s := &t.slots[i]
-		if *s == 0 {
-			return s, false
-		}
-		if r := t.record(*s); bytes.Equal(r[:len(r)-trailer], serial) {
-			return s, true
+// find returns the slot of a serial number, or the free one where it would be,
+// and the mark that it has there.
+func (t *table) find(serial []byte) (slot int, mark byte, found bool) {
+	sum := maphash.Bytes(t.seed, serial)
+	mark = byte(sum>>56) | 1
+	last := len(t.slots) - 1
+	for i := int(sum) & last; ; i = (i + 1) & last {
+		switch t.marks[i] {
+		case 0:
+			return i, mark, false
+		case mark:
+			if r := t.record(t.slots[i]); bytes.Equal(r[:len(r)-trailer], serial) {
+				return i, mark, true
+			}
 		}
 	}
 }
@@ -240,11 +244,11 @@ func (t *table) Lookup(serial []byte) (inventory.RevokedEntry, bool) {
 	if t.n == 0 {
 		return inventory.RevokedEntry{}, false
 	}
-	slot, found := t.find(serial)
+	slot, _, found := t.find(serial)
 	if !found {
 		return inventory.RevokedEntry{}, false
 	}
-	r := t.record(*slot)
+	r := t.record(t.slots[slot])
 	r = r[len(r)-trailer:]
 	at := int64(int8(r[0]))<<32 | int64(r[1])<<24 | int64(r[2])<<16 | int64(r[3])<<8 | int64(r[4])
 	return inventory.RevokedEntry{RevokedAt: time.Unix(at, 0).UTC(), Reason: int(r[5]) - 1}, true
@@ -254,4 +258,4 @@ func (t *table) Lookup(serial []byte) (inventory.RevokedEntry, bool) {
 func (t *table) Len() int { return t.n }
 
 // Bytes is the memory that the table takes.
-func (t *table) Bytes() int { return t.size + 4*len(t.slots) }
+func (t *table) Bytes() int { return t.size + 4*len(t.slots) + len(t.marks) }
