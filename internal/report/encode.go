@@ -262,6 +262,13 @@ func (e *recordEncoder) findings(key string, fs []inventory.Finding) {
 			e.time("since", f.Since)
 		}
 		e.optional("ignored", f.Ignored)
+		if w := f.Waived; w != nil {
+			e.object("waived")
+			e.text("owner", w.Owner)
+			e.text("reason", w.Reason)
+			e.text("until", w.Until)
+			e.close()
+		}
 		e.close()
 	}
 	e.end()

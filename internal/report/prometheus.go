@@ -37,6 +37,7 @@ type promTarget struct {
 	distinct int
 	views    []promView
 	findings []string // labels beside target, sorted
+	waived   []promWaived
 }
 
 type promView struct {
@@ -62,9 +63,11 @@ func (h *promHandler) Result(r inventory.Result) error {
 		t.expiry, t.lifetime = e.At.Unix(), int64(r.Judgement.Lifetime/time.Second)
 	}
 	leaves := map[inventory.Fingerprint]bool{}
+	var waived waivedFindings
 	add := func(fs []inventory.Finding) {
 		for _, f := range fs {
-			if f.Ignored == "" {
+			waived.add(f)
+			if f.Ignored == "" { // a waived one is open nonetheless
 				t.findings = append(t.findings, labels("code", string(f.Code), "rule", f.Rule, "severity", string(f.Severity)))
 			}
 		}
@@ -85,6 +88,7 @@ func (h *promHandler) Result(r inventory.Result) error {
 		t.views = append(t.views, v)
 		add(e.Judgement.Findings)
 	}
+	t.waived = waived.all()
 	t.distinct = len(leaves)
 	slices.Sort(t.findings)
 	t.findings = slices.Compact(t.findings)
@@ -334,4 +338,5 @@ func (h *promHandler) perTarget(keys []string) {
 			h.sample("certscan_target_finding", names[i]+","+f, 1)
 		}
 	}
+	h.waivedOf(keys)
 }

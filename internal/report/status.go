@@ -136,7 +136,7 @@ func worst(lists ...[]inventory.Finding) inventory.Severity {
 	var w inventory.Severity
 	for _, l := range lists {
 		for _, f := range l {
-			if f.Ignored == "" && (w == "" || inventory.CompareSeverity(f.Severity, w) < 0) {
+			if f.Counts() && (w == "" || inventory.CompareSeverity(f.Severity, w) < 0) {
 				w = f.Severity
 			}
 		}
@@ -150,15 +150,15 @@ func graver(a, b inventory.Severity) bool {
 }
 
 // codes lists the codes of findings as words, gravest first and each once;
-// those waved through stand last, marked.
+// those that do not count stand last, marked.
 func codes(lists ...[]inventory.Finding) string {
 	all := slices.Concat(lists...)
 	if len(all) == 0 {
 		return ""
 	}
 	slices.SortStableFunc(all, func(a, b inventory.Finding) int {
-		if (a.Ignored == "") != (b.Ignored == "") {
-			if a.Ignored == "" {
+		if a.Counts() != b.Counts() {
+			if a.Counts() {
 				return -1
 			}
 			return 1
@@ -180,7 +180,10 @@ func codeWord(f inventory.Finding) string {
 	if f.Rule != "" {
 		c += ":" + word(f.Rule)
 	}
-	if f.Ignored != "" {
+	switch {
+	case f.Waived != nil:
+		c += "(waived)"
+	case f.Ignored != "":
 		c = "ignored:" + c
 	}
 	return c
@@ -243,7 +246,7 @@ func statusStyle(w inventory.Severity, status string) style {
 		return yellow
 	case status == "ok":
 		return green
-	case status == "-" || strings.HasPrefix(status, "ignored:"):
+	case status == "-" || strings.HasPrefix(status, "ignored:") || strings.HasSuffix(status, "(waived)"):
 		return dim
 	}
 	return plain

@@ -91,8 +91,9 @@ func (h *tableHandler) Result(r inventory.Result) error {
 			h.rows = mergeRow(h.rows, h.row(e))
 		}
 	}
-	if h.opt.OnlyProblems && !t.worst.AtLeast(inventory.Warning) {
-		return nil
+	t.messages = messagesOf(r, t.key)
+	if h.opt.OnlyProblems && !t.worst.AtLeast(inventory.Warning) && len(t.messages) == 0 {
+		return nil // what is waived is never hidden
 	}
 	slices.SortStableFunc(h.rows, compareRows)
 	t.lines = make([]tableLine, len(h.rows))
@@ -104,7 +105,6 @@ func (h *tableHandler) Result(r inventory.Result) error {
 		}
 		t.lines[i] = tableLine{label, len(row.addresses) > 1 || row.special(), row.expires, row.status, row.issuer, row.worst}
 	}
-	t.messages = messagesOf(r, t.key)
 	h.targets = append(h.targets, t)
 	return nil
 }

@@ -13,11 +13,13 @@ import (
 // findings are all told.
 const maxWarnings = 20
 
-// A message is a finding at least as bad as a warning, in words.
+// A message is a finding at least as bad as a warning, or one that is waived, in
+// words.
 type message struct {
 	severity inventory.Severity
 	about    string // target, and address where that matters
 	text     string
+	waived   bool // by somebody, whom text names
 }
 
 // A draft is a message of which it is not yet known how many addresses say it.
@@ -64,12 +66,15 @@ func messagesOf(r inventory.Result, key string) []message {
 }
 
 func addMessage(out []draft, f inventory.Finding, key, where, address string) []draft {
-	if f.Ignored != "" || !f.Severity.AtLeast(inventory.Warning) {
+	if f.Waived == nil && (f.Ignored != "" || !f.Severity.AtLeast(inventory.Warning)) {
 		return out
 	}
 	text := cleanCut(f.Message, maxText)
 	if text == "" {
 		text = codeWord(f)
+	}
+	if w := f.Waived; w != nil {
+		text += fmt.Sprintf(" (until %s, %s: %s)", word(w.Until), cleanCut(w.Owner, maxText), cleanCut(w.Reason, maxText))
 	}
 	for i := range out {
 		if m := &out[i]; m.text == text && m.severity == f.Severity {
@@ -78,32 +83,36 @@ func addMessage(out []draft, f inventory.Finding, key, where, address string) []
 			return out
 		}
 	}
-	return append(out, draft{message{f.Severity, key + where, text}, []string{address}})
+	return append(out, draft{message{f.Severity, key + where, text, f.Waived != nil}, []string{address}})
 }
 
-// messages writes what has to be read: every critical finding, then warnings.
+// messages writes what has to be read: every critical finding, then warnings,
+// then what somebody answers for.
 func (h *tableHandler) messages(fleet []inventory.Finding) {
-	var critical, warnings []message
+	var critical, warnings, waived []message
+	sortOut := func(m message) {
+		switch {
+		case m.waived:
+			waived = append(waived, m)
+		case m.severity == inventory.Critical:
+			critical = append(critical, m)
+		default:
+			warnings = append(warnings, m)
+		}
+	}
 	for _, f := range fleet {
 		for _, d := range addMessage(nil, f, fleetSubject(f), "", "") {
-			sortOut(d.message, &critical, &warnings)
+			sortOut(d.message)
 		}
 	}
 	for i := range h.targets {
 		for _, m := range h.targets[i].messages {
-			sortOut(m, &critical, &warnings)
+			sortOut(m)
 		}
 	}
 	h.section("Critical", red, critical, len(critical))
 	h.section("Warnings", yellow, warnings, maxWarnings)
-}
-
-func sortOut(m message, critical, warnings *[]message) {
-	if m.severity == inventory.Critical {
-		*critical = append(*critical, m)
-	} else {
-		*warnings = append(*warnings, m)
-	}
+	h.section("Waived", dim, waived, len(waived))
 }
 
 // fleetSubject names what a finding of the fleet is about.
@@ -180,6 +189,9 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 		{fmt.Sprintf("%d critical", s.Critical), unlessZero(s.Critical, red)},
 		{plural(s.Warning, "warning", "warnings"), unlessZero(s.Warning, yellow)},
 		{plural(s.Info, "note", "notes"), plain},
+	}
+	if s.Waived > 0 {
+		findings = append(findings, cell{fmt.Sprintf("%d waived", s.Waived), plain})
 	}
 	if s.Ignored > 0 {
 		findings = append(findings, cell{fmt.Sprintf("%d ignored", s.Ignored), plain})

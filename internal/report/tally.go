@@ -132,6 +132,8 @@ func (t *Tally) findings(fs []inventory.Finding) {
 			t.judged[h] = struct{}{}
 		}
 		switch {
+		case f.Waived != nil:
+			t.sum.Waived++
 		case f.Ignored != "":
 			t.sum.Ignored++
 		case f.Severity == inventory.Critical:
