@@ -21,6 +21,24 @@ const (
 	SourceOneCRL = "onecrl"
 )
 
+// Why the answer of a list is not known: values of [RevocationAnswer.Reason]
+// where its status is [RevocationUnknown].
+const (
+	UnknownUnreachable          = "unreachable"           // nobody answered
+	UnknownStale                = "stale"                 // too old for absence to mean anything
+	UnknownNotYetValid          = "not_yet_valid"         // its time is still to come
+	UnknownWrongIssuer          = "wrong_issuer"          // it is by another issuer than the certificate
+	UnknownBadSignature         = "bad_signature"         // it is not signed by any key of the issuer
+	UnknownUnsupportedSignature = "unsupported_signature" // the algorithm or the key is not known here
+	UnknownUnauthorizedSigner   = "unauthorized_signer"   // the key may not sign lists
+	UnknownWeakSignature        = "weak_signature"        // MD5 or SHA-1, and no revocation
+	UnknownMalformed            = "malformed"             // it breaks the rules for its form
+	UnknownUnhandledCritical    = "unhandled_critical"    // it has a critical extension that is not understood
+	UnknownUnsupportedCRL       = "unsupported_crl"       // indirect, a delta, or for some reasons only
+	UnknownOutOfScope           = "out_of_scope"          // it is for another kind of certificates
+	UnknownIDPMismatch          = "idp_mismatch"          // it is for certificates that point elsewhere
+)
+
 // RevocationVerdict says what is known of revocation of the leaf, and of the
 // intermediates on the path that counts.
 type RevocationVerdict struct {

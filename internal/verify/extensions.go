@@ -67,6 +67,8 @@ type extensions struct {
 
 	sctList []byte // value of the extension, nil if it is not there
 
+	crlPoints []crlPoint
+
 	constraints *nameConstraints
 	policy      policyExtensions
 }
@@ -320,30 +322,6 @@ func (c *cert) readAIA(v []byte) {
 			c.info.IssuerURLs = addURL(c.info.IssuerURLs, location.content)
 		case oidOCSPAccess:
 			c.info.OCSPURLs = addURL(c.info.OCSPURLs, location.content)
-		}
-	}
-}
-
-// readCRLPoints keeps the addresses in the fullName of each distribution point.
-func (c *cert) readCRLPoints(v []byte) {
-	seq, _ := single(v, tagSequence)
-	points, _ := children(seq.content)
-	for _, p := range points {
-		in := p.inner()
-		choice, ok := in.take(0xa0)
-		if !ok {
-			continue
-		}
-		pointName := choice.inner()
-		full, ok := pointName.take(0xa0)
-		if !ok {
-			continue
-		}
-		names, _ := children(full.content)
-		for _, n := range names {
-			if n.tag == 0x86 {
-				c.info.CRLURLs = addURL(c.info.CRLURLs, n.content)
-			}
 		}
 	}
 }

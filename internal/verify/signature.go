@@ -167,6 +167,12 @@ var (
 // It does not go through crypto/x509, which refuses SHA-1 and MD5 without
 // saying whether the signature is right.
 func verifySignature(key *publicKey, alg sigAlg, tbs, sig []byte) error {
+	return verifyDigest(key, alg, digest(alg.hash, tbs), tbs, sig)
+}
+
+// verifyDigest is verifySignature where the digest is at hand; the text is
+// looked at only by algorithms that sign that.
+func verifyDigest(key *publicKey, alg sigAlg, sum, text, sig []byte) error {
 	if alg.kind == keyUnknown {
 		return errUnsupportedAlgorithm
 	}
@@ -181,16 +187,15 @@ func verifySignature(key *publicKey, alg sigAlg, tbs, sig []byte) error {
 	ok := false
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
-		sum := digest(alg.hash, tbs)
 		if alg.pss {
 			ok = rsa.VerifyPSS(pub, alg.hash, sum, sig, &rsa.PSSOptions{SaltLength: alg.salt}) == nil
 		} else {
 			ok = rsa.VerifyPKCS1v15(pub, alg.hash, sum, sig) == nil
 		}
 	case *ecdsa.PublicKey:
-		ok = ecdsa.VerifyASN1(pub, digest(alg.hash, tbs), sig)
+		ok = ecdsa.VerifyASN1(pub, sum, sig)
 	case ed25519.PublicKey:
-		ok = ed25519.Verify(pub, tbs, sig)
+		ok = ed25519.Verify(pub, text, sig)
 	}
 	if !ok {
 		return errBadSignature
