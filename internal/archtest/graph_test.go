@@ -27,6 +27,7 @@ func allowed() map[string][]string {
 		"internal/lab":       words,
 		"internal/location":  words,
 		"internal/policy":    words,
+		"internal/onecrl":    words,
 		"internal/probe":     words,
 		"internal/report":    words,
 		"internal/resolve":   words,
@@ -35,6 +36,7 @@ func allowed() map[string][]string {
 		"internal/storetest": words,
 		"internal/verify":    words,
 
+		"alerts":               words,
 		"docs":                 words,
 		"internal/archtest":    {},
 		"internal/bench":       {"internal/inventory", "internal/lab"},

@@ -10,7 +10,7 @@ import (
 
 // Words for what is not known.
 const (
-	unknownNotFetched = "not_fetched"
+	unknownNotFetched = inventory.EvidenceNotFetched
 	unknownNoPointer  = "no_pointer"
 )
 
@@ -371,7 +371,7 @@ func (x *exam) look(need inventory.Need, ev inventory.EvidenceSet) (inventory.Ev
 func unfetched(source, url string, e inventory.Evidence, asked bool) inventory.RevocationAnswer {
 	a := inventory.RevocationAnswer{Source: source, URL: url, Status: inventory.RevocationUnknown, Reason: unknownNotFetched, Detail: "it has not been fetched"}
 	if asked {
-		a.Reason, a.Detail = "unreachable", printable(cutText(e.Error, 200))
+		a.Reason, a.Detail = inventory.EvidenceUnreachable, printable(cutText(e.Error, 200))
 		if e.ErrorWord != "" {
 			a.Reason = printable(cutText(e.ErrorWord, 40))
 		}
