@@ -122,7 +122,7 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	pages := []string{"../README.md", "../CHANGELOG.md", "../CONTRIBUTING.md"}
-	for _, pattern := range []string{"*.md", "adr/*.md"} {
+	for _, pattern := range []string{"*.md", "adr/*.md", "runbooks/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
