@@ -235,12 +235,25 @@ func isHostName(d string) bool {
 
 // registrable reports whether the name is under a suffix of the public list.
 func registrable(d string) bool {
+	if _, err := netip.ParseAddr(d); err == nil {
+		return false
+	}
 	suffix, icann := publicsuffix.PublicSuffix(d)
 	return icann || strings.Contains(suffix, ".")
 }
 
+// reserved reports whether an address is not for the public Internet by IANA's
+// registries of special-purpose addresses (RFC 6890).
 func reserved(ip netip.Addr) bool {
-	return ip.IsPrivate() || !ip.IsGlobalUnicast() || netip.MustParsePrefix("100.64.0.0/10").Contains(ip)
+	in := func(prefix string) bool { return netip.MustParsePrefix(prefix).Contains(ip) }
+	if ip.Is6() && !in("2000::/3") {
+		return true
+	}
+	return slices.ContainsFunc([]string{
+		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+		"2001:2::/48", "2001:10::/28", "2001:db8::/32", "3fff::/20",
+	}, in)
 }
 
 // authorityBreaches are about the authorityKeyIdentifier of what is not
