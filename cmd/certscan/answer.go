@@ -23,6 +23,7 @@ type ignore struct {
 type counting struct {
 	ignores  []ignore
 	baseline map[inventory.FindingKey]bool
+	policies *policies
 }
 
 // mark marks those of t's findings that do not count. They stay visible.
@@ -30,11 +31,12 @@ func (c counting) mark(t inventory.Target, findings []inventory.Finding) {
 	for i := range findings {
 		f := &findings[i]
 		switch {
+		case f.Waived != nil:
 		case slices.ContainsFunc(c.ignores, func(g ignore) bool {
 			return g.code == f.Code && (g.target == "" || g.target == t.Host || g.target == t.Key() || g.target == f.Subject.ID)
 		}):
 			f.Ignored = "flag"
-		case c.baseline[f.Key()]:
+		case c.baseline[f.Key()] && !c.policies.returned(t, *f):
 			f.Ignored = "baseline"
 		}
 	}
@@ -78,6 +80,7 @@ func (a *answer) open(io streams, f outputFlags) (io.Writer, report.Options, err
 
 // result reports one target.
 func (a *answer) result(r inventory.Result) error {
+	a.counting.policies.mark(r)
 	for i := range r.Endpoints {
 		a.counting.mark(r.Target, r.Endpoints[i].Judgement.Findings)
 	}
@@ -86,6 +89,9 @@ func (a *answer) result(r inventory.Result) error {
 	a.fleet.Add(r)
 	return a.handler.Result(r)
 }
+
+// ofFleet are the findings that belong to no single target.
+func (a *answer) ofFleet() []inventory.Finding { return a.counting.policies.fleet(a.fleet.Findings()) }
 
 // finish writes the summary and puts the answer in its place. own is nil where
 // nothing was examined.

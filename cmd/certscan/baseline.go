@@ -62,7 +62,9 @@ func readBaseline(r io.Reader) (map[inventory.FindingKey]bool, error) {
 	keys := make(map[inventory.FindingKey]bool)
 	add := func(f found) {
 		for _, f := range f.Findings {
-			keys[f.Key()] = true
+			if f.Waived == nil { // else it is news when the waiver has ended
+				keys[f.Key()] = true
+			}
 		}
 	}
 	dec := json.NewDecoder(bufio.NewReader(r))

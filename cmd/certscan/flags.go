@@ -69,14 +69,16 @@ func (f *outputFlags) check() error {
 // judgeFlags say how certificates are judged.
 type judgeFlags struct {
 	requirementFlags
-	roots []string
+	trustFlags
+	policyFlags
 	tiers string
 	at    string
 }
 
 func (f *judgeFlags) add(fs *pflag.FlagSet, profile verify.Profile) {
 	f.requirementFlags.add(fs, profile)
-	fs.StringArrayVar(&f.roots, "roots", nil, "trust `STORE`: system, mozilla, or a file or directory of certificates; repeatable, the first decides (default system; for what is stored, those of the last scan)")
+	f.trustFlags.add(fs)
+	f.policyFlags.add(fs)
 	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
 	fs.StringVar(&f.at, "at", "", "judge as of `TIME` (RFC 3339 or YYYY-MM-DD) instead of now")
 }

@@ -74,7 +74,7 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 	if groups != nil {
 		return inventoryBy(ctx, io, f, h, keep, groups)
 	}
-	out, err := newAnswer(io, f.outputFlags, h.at, counting{})
+	out, err := newAnswer(io, f.outputFlags, h.at, counting{policies: h.policies})
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,11 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 			}
 		}
 	}
-	_, err = out.finish(h.info(), out.fleet.Findings(), nil)
-	return err
+	if _, err = out.finish(h.info(), out.ofFleet(), nil); err != nil {
+		return err
+	}
+	h.policies.tell(noter(io), true)
+	return nil
 }
 
 func newGroups(f inventoryFlags) (*report.Grouper, error) {

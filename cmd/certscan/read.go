@@ -8,12 +8,10 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"example.com/certscan/internal/discover"
-	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/store"
@@ -27,10 +25,13 @@ type writer = stdio.Writer
 // Readers never wait for a scan, and connect to nothing.
 type history struct {
 	*store.DB
-	judge *verify.Judge
+	judge judge
 	at    time.Time
 	past  time.Time // zero: as it stands now
-	trust []inventory.TrustStore
+	trust trust
+
+	policies *policies
+
 	since map[inventory.FindingKey]time.Time // of findings that were open at that time; nil until needed
 }
 
@@ -48,8 +49,11 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 		return nil, err
 	}
 	h := &history{at: at}
-	if len(jf.roots) > 0 { // a mistake of the caller's shows first
-		if h.trust, err = trustStores(jf.roots, noter(io)); err != nil {
+	if h.policies, err = jf.policyFlags.load(at); err != nil {
+		return nil, err
+	}
+	if jf.trustFlags.given() || len(jf.distrust) > 0 || jf.logList != "" { // a mistake of the caller's shows first
+		if _, err = jf.trustFlags.load(func(string, ...any) {}); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +63,7 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if fixed {
 		h.past = at
 	}
-	if err := h.judgeAs(ctx, io, opt); err != nil {
+	if err := h.judgeAs(ctx, io, jf.trustFlags, opt); err != nil {
 		h.Close()
 		return nil, err
 	}
@@ -68,45 +72,21 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 
 // judgeAs prepares to judge by the stores that were named, or else by those of
 // the last scan: the same endpoint gets the same verdict from both.
-func (h *history) judgeAs(ctx context.Context, io streams, opt verify.Options) (err error) {
-	if h.trust == nil {
-		if h.trust, err = trustStores(h.lastTrusted(ctx, noter(io)), noter(io)); err != nil {
-			return err
-		}
+func (h *history) judgeAs(ctx context.Context, io streams, f trustFlags, opt verify.Options) (err error) {
+	if h.trust, err = f.loadAgain(ctx, h.DB, noter(io)); err != nil {
+		return err
 	}
-	opt.Stores = h.trust
+	h.trust.apply(&opt)
+	h.trust.logs.tellStale(h.at, nil, noter(io))
 	if opt.Signatures, err = h.Signatures(ctx); err != nil {
 		return err
 	}
-	h.judge, err = verify.New(opt)
-	return err
-}
-
-// lastTrusted are the stores of the last scan that can still be read.
-func (h *history) lastTrusted(ctx context.Context, note func(string, ...any)) (names []string) {
-	last, err := h.Scan(ctx, store.LastScan)
+	plain, err := verify.New(opt)
 	if err != nil {
-		return nil // no scan has ended yet
+		return err
 	}
-	for _, s := range last.Stores {
-		if s.Name != evidence.StoreSystem && s.Name != evidence.StoreMozilla {
-			f, err := os.Open(s.Name)
-			if err != nil || !filepath.IsAbs(s.Name) {
-				note("the last scan trusted %s, which cannot be read now: --roots names another", s.Name)
-				continue
-			}
-			f.Close()
-		}
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-// noter tells what is not the answer.
-func noter(io streams) func(string, ...any) {
-	return func(format string, args ...any) {
-		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(fmt.Sprintf(format, args...)))
-	}
+	h.judge = h.policies.over(plain)
+	return nil
 }
 
 // openReading opens the database for reading alone.
@@ -131,7 +111,9 @@ func openExisting(ctx context.Context, io streams, sf storeFlags, opt store.Opti
 }
 
 func (h *history) info() inventory.ScanInfo {
-	return inventory.ScanInfo{Version: version(), Started: h.at, Ended: h.at, Stores: evidence.Infos(h.trust)}
+	info := inventory.ScanInfo{Version: version(), Started: h.at, Ended: h.at}
+	h.trust.note(&info)
+	return info
 }
 
 // results judges all that is stored, one target after the other.
@@ -171,6 +153,7 @@ func (h *history) result(ctx context.Context, st inventory.StoredTarget) (invent
 	for _, e := range r.Endpoints {
 		fill(e.Judgement.Findings)
 	}
+	h.policies.mark(r)
 	return r, err
 }
 
@@ -247,19 +230,7 @@ func (h *history) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool)
 	if der, _, err := h.Certificate(context.Background(), fp.String()); err == nil {
 		return verify.Parse(der), true
 	}
-	return anchor(h.trust, fp)
-}
-
-// anchor finds a trust anchor.
-func anchor(stores []inventory.TrustStore, fp inventory.Fingerprint) (inventory.Certificate, bool) {
-	for _, s := range stores {
-		for _, a := range s.Anchors {
-			if inventory.FingerprintOf(a.DER) == fp {
-				return verify.Parse(a.DER), true
-			}
-		}
-	}
-	return inventory.Certificate{}, false
+	return h.trust.anchor(fp)
 }
 
 // targetKey reads a target as a person types it into the form that the history

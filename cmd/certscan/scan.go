@@ -164,12 +164,12 @@ type scanJob struct {
 	made    string                   // path of db, if it is new
 	done    func(target string) bool // by the scan that is resumed; nil otherwise
 	targets []inventory.Target
-	badRows int                    // of the lists: targets that nobody knows
-	stores  []inventory.TrustStore // given by demo; otherwise --roots says which
+	badRows int    // of the lists: targets that nobody knows
+	trust   *trust // given by demo; otherwise --roots says which
 
 	settings scanSettings
 	limiter  *scan.Limiter
-	judge    *expectingJudge
+	judge    judge
 	engine   *scan.Engine
 	own      *scan.OwnSide
 	out      *answer
@@ -244,13 +244,18 @@ func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	if j.settings.counting.ignores, err = parseIgnores(f.ignore); err != nil {
 		return err
 	}
+	if j.settings.counting.policies, err = f.policyFlags.load(j.settings.at); err != nil {
+		return err
+	}
 	if err := enoughFiles(&f.conc, f.concAsked(), j.note); err != nil {
 		return err
 	}
-	if j.stores == nil {
-		if j.stores, err = trustStores(f.roots, j.note); err != nil {
+	if j.trust == nil {
+		t, err := f.trustFlags.load(j.note)
+		if err != nil {
 			return err
 		}
+		j.trust = &t
 	}
 	if j.targets, j.badRows, err = f.targetFlags.read(ctx, j.io, args, j.note, j.warn); err != nil {
 		return err
@@ -352,9 +357,10 @@ func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, erro
 func (j *scanJob) wire(ctx context.Context) error {
 	f := j.flags
 	var err error
-	j.info.Stores = evidence.Infos(j.stores)
+	j.trust.note(&j.info)
 	opt := j.settings.judging
-	opt.Stores, opt.Remember = j.stores, 1024
+	opt.Remember = 1024
+	j.trust.apply(&opt)
 	var cache evidence.Cache
 	if j.db != nil {
 		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {
@@ -362,9 +368,11 @@ func (j *scanJob) wire(ctx context.Context) error {
 		}
 		cache = j.db
 	}
-	if j.judge, err = newExpectingJudge(opt, f.expect, j.targets); err != nil {
+	expecting, err := newExpectingJudge(opt, f.expect, j.targets)
+	if err != nil {
 		return err
 	}
+	j.judge = j.settings.counting.policies.over(expecting)
 	ev, err := newEvidence(j.io, f.allowFetch, f.fetchProxy, cache)
 	if err != nil {
 		return err
@@ -375,6 +383,7 @@ func (j *scanJob) wire(ctx context.Context) error {
 		return err
 	}
 	j.own = scan.NewOwnSide()
+	j.tellStale()
 	eopt := scan.Options{
 		Location: loc, Judge: j.judge, Admission: j.limiter, Evidence: ev, OwnSide: j.own, Work: j.settings.work,
 	}
@@ -450,7 +459,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 	}
 	ctx = context.WithoutCancel(ctx) // what follows is short, and has to be done
 	j.info.Ended, j.info.Partial = now(), interrupted
-	fleet := out.fleet.Findings()
+	fleet := out.ofFleet()
 	if j.db != nil {
 		if err := errors.Join(j.db.RecordFleet(ctx, fleet), j.db.EndScan(ctx, j.info.ID, j.info.Ended, interrupted)); err != nil {
 			return err
@@ -460,6 +469,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	j.settings.counting.policies.tell(j.note, !interrupted)
 	return j.verdict(sum, interrupted)
 }
 

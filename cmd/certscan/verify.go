@@ -26,6 +26,8 @@ import (
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
 	judgeFlags
+	givenFlags
+	revocationFlags
 	outputFlags
 	leaf       string
 	chain      []string
@@ -35,6 +37,7 @@ type verifyFlags struct {
 	fetchProxy string
 	passwords  string
 	failOn     string
+	labels     []string
 }
 
 func newVerifyCommand(io streams) *cobra.Command {
@@ -46,10 +49,14 @@ func newVerifyCommand(io streams) *cobra.Command {
 directories by the same code as scan; - is standard input. In a file with
 several, those that issued others there are their chain. A file that is broken
 is reported and the rest is judged. Private keys are passed over.
+
+Nothing is fetched without --fetch. Revocation is then judged by what --crl and
+--ocsp give, and is otherwise not known.
 ` + exitHelp,
 		Example: `  certscan verify /etc/letsencrypt/live/*/fullchain.pem
   certscan verify --name shop.example.com fullchain.pem
   certscan verify --leaf cert.pem --chain chain.pem --roots root.pem
+  certscan verify --leaf cert.pem --issuer ca.pem --crl ca.crl
   certscan verify --at 2026-12-24 cert.pem
   certscan verify /etc/ssl/private --format json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), io, f, args) },
@@ -57,8 +64,11 @@ is reported and the rest is judged. Private keys are passed over.
 	fs := cmd.Flags()
 	fs.StringVar(&f.leaf, "leaf", "", "judge the first certificate in `FILE`")
 	fs.StringArrayVar(&f.chain, "chain", nil, "with these certificates as served after it: a `FILE`; repeatable")
+	fs.StringArrayVar(&f.labels, "label", nil, "select the rules of --policy as for a target with the label `KEY=VALUE`; repeatable")
 	fs.StringVar(&f.name, "name", "", "check that the certificate is for this DNS `NAME` or IP address")
-	fs.BoolVar(&f.fetch, "fetch", false, "fetch missing issuers from where the certificates say they are")
+	f.givenFlags.add(fs)
+	f.revocationFlags.add(fs)
+	fs.BoolVar(&f.fetch, "fetch", false, "fetch missing issuers, CRLs and OCSP responses from where the certificates say they are")
 	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
 	fs.StringVar(&f.passwords, "password-file", "", "try the passwords in `FILE`, one a line, on PKCS#12 files")
 	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
@@ -83,17 +93,22 @@ type fileVerdict struct {
 	Findings    []inventory.Finding     `json:"findings"`
 
 	served []inventory.Certificate
+	judged inventory.Judgement
 }
 
 // verifier judges files.
 type verifier struct {
 	judge   *verify.Judge
-	trust   []inventory.TrustStore
+	trust   trust
 	source  *evidence.Source // nil: nothing is fetched
 	fetched map[inventory.Fingerprint][]byte
 	target  inventory.Target
+	given   inventory.Given
 	options certfile.Options
 	at      time.Time
+
+	policies *policies
+	labels   map[string]string // of what is judged, for the selectors of rules
 }
 
 func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) error {
@@ -128,6 +143,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 			return errors.New("interrupted while the files were read")
 		}
 	}
+	v.policies.files(v.labels, v.target, verdicts, v.at, noter(io))
 	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
 		return writeVerdicts(w, f.format, verdicts, opt)
 	})
@@ -147,9 +163,7 @@ func verifyStatus(verdicts []fileVerdict, limit inventory.Severity) error {
 			continue
 		}
 		judged++
-		for _, f := range v.Findings {
-			found = found || limit != "" && f.Severity.AtLeast(limit)
-		}
+		found = found || anyCounts(v.Findings, limit)
 	}
 	switch {
 	case judged == 0:
@@ -170,12 +184,24 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.trust, err = trustStores(f.roots, noter(io))
+	if v.policies, err = f.policyFlags.load(v.at); err != nil {
+		return nil, err
+	}
+	if v.labels, err = parseLabels(f.labels); err != nil {
+		return nil, err
+	}
+	v.trust, err = f.trustFlags.load(noter(io))
 	if err != nil {
 		return nil, err
 	}
-	opt := verify.Options{Stores: v.trust, Tiers: tiers}
+	v.trust.tellStale(nil, noter(io))
+	v.trust.logs.tellStale(v.at, nil, noter(io))
+	opt := verify.Options{Tiers: tiers}
+	v.trust.apply(&opt)
 	if err := f.requirementFlags.apply(&opt); err != nil {
+		return nil, err
+	}
+	if err := f.revocationFlags.apply(&opt, noter(io)); err != nil {
 		return nil, err
 	}
 	if v.judge, err = verify.New(opt); err != nil {
@@ -190,6 +216,9 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 		if v.options.Passwords, err = readLines(f.passwords); err != nil {
 			return nil, usageError{fmt.Errorf("--password-file: %w", err)}
 		}
+	}
+	if v.given, err = f.givenFlags.read(v.options); err != nil {
+		return nil, err
 	}
 	if f.fetch {
 		if v.source, err = newEvidence(io, f.allowFetch, f.fetchProxy, nil); err != nil {
@@ -318,7 +347,7 @@ func chainsOf(found []certfile.Found) []fileChain {
 
 // chain judges one certificate as if it were served with the rest of ders.
 func (v *verifier) chain(ctx context.Context, file string, line int, ders [][]byte) fileVerdict {
-	facts := inventory.Facts{Target: v.target, Observation: inventory.Observation{
+	facts := inventory.Facts{Target: v.target, Given: v.given, Observation: inventory.Observation{
 		Offer: inventory.OfferDefault, Chain: ders, Reach: inventory.Reach{Status: inventory.ReachOK},
 	}}
 	ev := make(inventory.EvidenceSet)
@@ -331,7 +360,7 @@ func (v *verifier) chain(ctx context.Context, file string, line int, ders [][]by
 	}
 	fv := fileVerdict{
 		File: file, Line: line, Name: v.target.Host, Certificate: j.Certificate, Verdict: j.Verdict, Expiry: j.Expiry, Tier: j.Tier,
-		Chain: []inventory.ChainRecord{}, Findings: []inventory.Finding{}, served: j.Chain,
+		Chain: []inventory.ChainRecord{}, Findings: []inventory.Finding{}, served: j.Chain, judged: j,
 	}
 	for _, c := range j.Chain {
 		fv.Chain = append(fv.Chain, inventory.NewChainRecord(c))
@@ -346,7 +375,7 @@ func (v *verifier) chain(ctx context.Context, file string, line int, ders [][]by
 // get fetches, if that is wanted.
 func (v *verifier) get(ctx context.Context, n inventory.Need) inventory.Evidence {
 	if v.source == nil {
-		return inventory.Evidence{Need: n, Error: "not fetched: --fetch does"}
+		return inventory.Evidence{Need: n, Error: "not fetched: --fetch does", ErrorWord: inventory.EvidenceNotFetched}
 	}
 	e := v.source.Get(ctx, n)
 	for _, der := range e.Certificates {
@@ -360,7 +389,7 @@ func (v *verifier) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool
 	if der, ok := v.fetched[fp]; ok {
 		return verify.Parse(der), true
 	}
-	return anchor(v.trust, fp)
+	return v.trust.anchor(fp)
 }
 
 // writeVerdicts writes what was judged.

@@ -322,7 +322,7 @@ func TestWaivers(t *testing.T) {
 	}
 	notes := strings.Join(w.Notes(true), "\n")
 	for _, want := range []string{
-		"(owner old) ended on 2026-11-21: what it was for counts again (1 finding)",
+		"(owner old) ended on 2026-11-21: what it was for counts again",
 		"(owner gone) ended on 2026-11-01 and is for nothing that was found: remove it",
 		"(owner unused) is for nothing that was found",
 		"(owner unused) ends only on 2028-01-01",

@@ -15,13 +15,13 @@ const longWaiver = 366 * 24 * time.Hour
 // used for, and must not be used concurrently.
 type Waivers struct {
 	list []inventory.Waiver
-	used []int // findings that each has matched
+	used []bool // has matched a finding
 	now  time.Time
 }
 
 // NewWaivers returns the waivers of list as of now.
 func NewWaivers(list []inventory.Waiver, now time.Time) *Waivers {
-	return &Waivers{slices.Clone(list), make([]int, len(list)), now}
+	return &Waivers{slices.Clone(list), make([]bool, len(list)), now}
 }
 
 // Mark marks those findings of t and its views for which somebody answers.
@@ -43,7 +43,7 @@ func (w *Waivers) mark(findings []inventory.Finding, selects func(inventory.Sele
 			if !slices.Contains(v.Codes, f.Code) || v.Rule != "" && v.Rule != f.Rule || !selects(v.Targets, *f) {
 				continue
 			}
-			w.used[k]++
+			w.used[k] = true
 			if w.holds(v) && (best == nil || v.Until.After(best.Until)) {
 				best = v
 			}
@@ -72,11 +72,11 @@ func (w *Waivers) Notes(all bool) (notes []string) {
 		v := &w.list[i]
 		name := fmt.Sprintf("waiver %s (owner %s)", v.Place, v.Owner)
 		switch {
-		case !w.holds(v) && w.used[i] > 0:
-			notes = append(notes, fmt.Sprintf("%s ended on %s: what it was for counts again (%s)", name, v.LastDay(), findings(w.used[i])))
+		case !w.holds(v) && w.used[i]:
+			notes = append(notes, fmt.Sprintf("%s ended on %s: what it was for counts again", name, v.LastDay()))
 		case !w.holds(v) && all:
 			notes = append(notes, fmt.Sprintf("%s ended on %s and is for nothing that was found: remove it", name, v.LastDay()))
-		case w.used[i] == 0 && all && w.holds(v):
+		case !w.used[i] && all && w.holds(v):
 			notes = append(notes, fmt.Sprintf("%s is for nothing that was found: remove it, or correct its targets and code", name))
 		}
 		if v.Until.Sub(w.now) > longWaiver {
@@ -84,11 +84,4 @@ func (w *Waivers) Notes(all bool) (notes []string) {
 		}
 	}
 	return notes
-}
-
-func findings(n int) string {
-	if n == 1 {
-		return "1 finding"
-	}
-	return fmt.Sprintf("%d findings", n)
 }
