@@ -85,7 +85,11 @@ func Stores(specs []string, opt StoreOptions) ([]inventory.TrustStore, error) {
 func Infos(stores []inventory.TrustStore) []inventory.StoreInfo {
 	infos := make([]inventory.StoreInfo, 0, len(stores))
 	for _, s := range stores {
-		infos = append(infos, inventory.StoreInfo{Name: s.Name, Date: s.Date, Note: s.Note})
+		info := inventory.StoreInfo{Name: s.Name, Date: s.Date, Note: s.Note, Only: s.Only}
+		for _, sel := range s.For {
+			info.For = append(info.For, sel.String())
+		}
+		infos = append(infos, info)
 	}
 	return infos
 }

@@ -135,6 +135,26 @@ type ScanInfo struct {
 	Ended     time.Time   `json:"ended"`
 	Partial   bool        `json:"partial"` // interrupted: some targets were not examined
 	Stores    []StoreInfo `json:"trust_stores"`
+
+	Distrust []DistrustInfo `json:"distrust_lists"`
+
+	// LogList is the list of Certificate Transparency logs; nil if there is none.
+	LogList *LogListInfo `json:"ct_log_list"`
+}
+
+// DistrustInfo names a distrust list and its date.
+type DistrustInfo struct {
+	Name    string `json:"name"`
+	Date    string `json:"date"`
+	Entries int    `json:"entries"`
+}
+
+// LogListInfo names a list of Certificate Transparency logs and its date.
+type LogListInfo struct {
+	Name    string `json:"name"` // its path
+	Version string `json:"version"`
+	Date    string `json:"date"` // YYYY-MM-DD, "" if it does not say
+	Logs    int    `json:"logs"`
 }
 
 // StoreInfo names a trust store and its date.
@@ -142,6 +162,11 @@ type StoreInfo struct {
 	Name string `json:"name"`
 	Date string `json:"date"`
 	Note string `json:"note,omitempty"`
+
+	// For are the selectors of the targets for which it decides, and Only says
+	// that it was asked about no other.
+	For  []string `json:"for,omitempty"`
+	Only bool     `json:"only,omitempty"`
 }
 
 // An OwnFault is something wrong with the scanner's own side. It is told once

@@ -196,7 +196,7 @@ type Evidence struct {
 	Error        string    `json:"error,omitempty"`        // why there is none
 	ErrorWord    string    `json:"error_word,omitempty"`   // the same as one word, an Evidence constant
 	FetchedAt    time.Time `json:"fetched_at"`             // of a CRL or an OCSP answer: when it was first got
-	Expires      time.Time `json:"expires"` // when it is worth asking again
+	Expires      time.Time `json:"expires"`                // when it is worth asking again
 }
 
 // The values of [Evidence.ErrorWord].

@@ -22,6 +22,8 @@ const (
 	FaultNoResolver   = "no_resolver"
 	FaultNoNetwork    = "no_network"
 	FaultInterception = "intercepting_proxy"
+	FaultStaleStore   = "trust_store_stale"
+	FaultStaleLogList = "log_list_stale"
 )
 
 // OwnSide tells the scanner's own troubles from those of the endpoints, so that
@@ -172,6 +174,11 @@ func (s *OwnSide) correct(r *inventory.Result) {
 		s.missed[r.Target.Key()] = true
 		r.Judgement.Findings = without(r.Judgement.Findings, inventory.CodeUnreachable)
 	}
+}
+
+// Add tells of a fault that shows before anything is examined.
+func (s *OwnSide) Add(code, message string) {
+	s.faults = append(s.faults, inventory.OwnFault{Code: code, Message: message})
 }
 
 func (s *OwnSide) fault(code, message string) {

@@ -13,7 +13,7 @@ import (
 // built is what the walks over one set of certificates found. Nothing in it
 // depends on time or on the text of evidence, so it can be remembered.
 type built struct {
-	stores []builtStore // as the Judge has them
+	stores []builtStore // as the Judge has them; those that were not asked are empty
 	edges  []edge       // signatures that hold
 }
 
@@ -36,9 +36,9 @@ type missing struct {
 	reason string // what is known beyond its not having been served
 }
 
-// build finds the paths over the certificates given, for every store.
-func (j *Judge) build(leaf *cert, served, fetched []*cert) *built {
-	key := make([]byte, 0, (2+len(served)+len(fetched))*sha256.Size)
+// build finds the paths over the certificates given, for the stores asked.
+func (j *Judge) build(leaf *cert, served, fetched []*cert, asked jury) *built {
+	key := make([]byte, 0, (3+len(served)+len(fetched))*sha256.Size)
 	key = append(key, leaf.info.SHA256[:]...)
 	for _, c := range served {
 		key = append(key, c.info.SHA256[:]...)
@@ -47,6 +47,7 @@ func (j *Judge) build(leaf *cert, served, fetched []*cert) *built {
 	for _, c := range fetched {
 		key = append(key, c.info.SHA256[:]...)
 	}
+	key = append(key, asked.key...)
 	id := inventory.FingerprintOf(key)
 	if b, ok := j.built.get(id); ok {
 		return b
@@ -57,9 +58,9 @@ func (j *Judge) build(leaf *cert, served, fetched []*cert) *built {
 	if len(fetched) > 0 {
 		pool = distinct(leaf, append(pool, fetched...))
 	}
-	for i, s := range j.stores {
+	for _, i := range asked.stores {
 		w := walk{
-			judge: j, store: s, pool: pool, served: n, strict: true,
+			judge: j, store: j.stores[i], pool: pool, served: n, strict: true,
 			cost: maxCost, comparisons: 4 * maxComparisons,
 		}
 		b.stores[i] = w.result(leaf, b)
@@ -118,10 +119,14 @@ func (w *walk) explain(leaf *cert, b *built) builtStore {
 	top := end.path[len(end.path)-1]
 	b.note(leaf, end.path[1:])
 	s := builtStore{status: inventory.TrustUnknownIssuer, partial: fingerprints(end.path[1:])}
+	news := w.judge.distrust.check(end.path, false)
 	switch {
 	case end.selfSigned && top == leaf:
 		s.status, s.detail = inventory.TrustSelfSigned, "the certificate is signed with its own key"
 		b.edges = append(b.edges, edge{leaf.info.SHA256, leaf.key.id})
+		return s
+	case end.selfSigned && news != nil:
+		s.status, s.detail = news.status, news.detail
 		return s
 	case end.selfSigned:
 		s.status, s.detail = inventory.TrustUntrustedRoot, fmt.Sprintf("the root %s is not in the store", top.called())
@@ -143,6 +148,9 @@ func (w *walk) explain(leaf *cert, b *built) builtStore {
 	s.detail = fmt.Sprintf("the issuer %s was not served", quote(top.info.Issuer))
 	if why := w.blocked[top]; why != "" {
 		s.detail += "; " + why
+	}
+	if news != nil {
+		s.status, s.detail = news.status, news.detail
 	}
 	return s
 }
@@ -314,17 +322,18 @@ const (
 
 // decide builds the paths, with fetched issuers where the served ones do not
 // suffice, and says what else to fetch.
-func (j *Judge) decide(leaf *cert, served []*cert, instants []time.Time, ev inventory.EvidenceSet) (b *built, first answer, needs []inventory.Need) {
-	b = j.build(leaf, served, nil)
-	first = b.stores[0].at(instants, leaf)
+func (j *Judge) decide(leaf *cert, served []*cert, asked jury, instants []time.Time, ev inventory.EvidenceSet) (b *built, first answer, needs []inventory.Need) {
+	b = j.build(leaf, served, nil, asked)
+	decider := &b.stores[asked.decider]
+	first = decider.at(instants, leaf)
 	var fetched []*cert
 	var failed []string
 	for range maxLevels {
-		if first.best != nil || len(b.stores[0].missing) == 0 {
+		if first.best != nil || len(decider.missing) == 0 {
 			break
 		}
 		var more []*cert
-		more, needs, failed = j.consult(b.stores[0].missing, ev)
+		more, needs, failed = j.consult(decider.missing, ev)
 		before := len(fetched)
 		for _, c := range more {
 			if len(fetched) < maxFetched && !slices.ContainsFunc(fetched, func(o *cert) bool { return o.info.SHA256 == c.info.SHA256 }) {
@@ -334,8 +343,9 @@ func (j *Judge) decide(leaf *cert, served []*cert, instants []time.Time, ev inve
 		if len(fetched) == before {
 			break
 		}
-		b = j.build(leaf, served, fetched)
-		first = b.stores[0].at(instants, leaf)
+		b = j.build(leaf, served, fetched, asked)
+		decider = &b.stores[asked.decider]
+		first = decider.at(instants, leaf)
 	}
 	if first.best != nil {
 		return b, first, nil
@@ -346,7 +356,7 @@ func (j *Judge) decide(leaf *cert, served []*cert, instants []time.Time, ev inve
 			first.detail += ", and could not be fetched: " + strings.Join(failed, "; ")
 		case len(needs) > 0:
 			first.detail += ", and has not been fetched from " + quote(needs[0].URL)
-		case len(b.stores[0].missing) > 0 && len(b.stores[0].missing[0].urls) == 0:
+		case len(decider.missing) > 0 && len(decider.missing[0].urls) == 0:
 			first.detail += ", and the certificate names no HTTP address that has it"
 		}
 	}

@@ -86,7 +86,7 @@ type Options struct {
 type Judge struct {
 	opt      Options
 	stores   []*store
-	jury     jury // for targets that no store was chosen for
+	jury     jury          // for targets that no store was chosen for
 	distrust *distrustList // nil: nobody
 
 	certs *lru[inventory.Fingerprint, *cert]
@@ -94,10 +94,9 @@ type Judge struct {
 	built *lru[inventory.Fingerprint, *built] // by leaf, served and fetched certificates
 	keys  *lru[inventory.Fingerprint, keyVerdict]
 
+	onecrl     oneCRL
 	logs       *logIndex // nil: there is no list
 	timestamps *lru[sctsKey, []sct]
-
-	onecrl     oneCRL
 }
 
 // An edge is the question whether a key signed a certificate.
@@ -147,10 +146,9 @@ func New(opt Options) (*Judge, error) {
 		built: newLRU[inventory.Fingerprint, *built](opt.Remember),
 		keys:  newLRU[inventory.Fingerprint, keyVerdict](opt.Remember),
 
+		onecrl:     indexOneCRL(opt.OneCRL),
 		logs:       indexLogs(opt.Logs),
 		timestamps: newLRU[sctsKey, []sct](opt.Remember),
-
-		onecrl:     indexOneCRL(opt.OneCRL),
 	}
 	var err error
 	if j.jury, err = newJury(opt.Stores); err != nil {
