@@ -111,7 +111,7 @@ func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []s
 	if flags.db = f.keep; f.keep == "" {
 		flags.db = filepath.Join(dir, "demo.db")
 	}
-	job := &scanJob{io: io, flags: flags, started: now(), stores: []inventory.TrustStore{fleet.Public()}}
+	job := &scanJob{io: io, flags: flags, started: now(), trust: &trust{stores: []inventory.TrustStore{fleet.Public()}}}
 	var args []string
 	for _, s := range fleet.Scenarios() {
 		if !s.Private { // those are about other trust stores

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -135,33 +134,6 @@ func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache)
 		return nil, usageError{fmt.Errorf("--fetch-proxy or %s: %w", proxyVariable, err)}
 	}
 	return evidence.New(evidence.Options{Fetcher: fetcher{client}, Decode: certfile.Decode, Cache: cache})
-}
-
-// trustStores loads the stores that --roots names, and tells what is odd about
-// them.
-func trustStores(specs []string, note func(string, ...any)) ([]inventory.TrustStore, error) {
-	specs = slices.Clone(specs)
-	if len(specs) == 0 {
-		specs = []string{evidence.StoreSystem}
-	}
-	for i, s := range specs { // the history has to find it again from elsewhere
-		if abs, err := filepath.Abs(s); err == nil && s != evidence.StoreSystem && s != evidence.StoreMozilla {
-			specs[i] = abs
-			if err := plainFile(abs); err != nil {
-				return nil, usageError{fmt.Errorf("--roots: %w", err)}
-			}
-		}
-	}
-	stores, err := evidence.Stores(specs, evidence.StoreOptions{Decode: certfile.Decode})
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--roots: %w", err)}
-	}
-	for _, s := range stores {
-		if s.Note != "" {
-			note("trust store %s: %s", s.Name, s.Note)
-		}
-	}
-	return stores, nil
 }
 
 func exists(path string) bool {
