@@ -32,7 +32,7 @@ func LogListIsStale(list, t time.Time) bool { return !list.IsZero() && t.Sub(lis
 // judgeCT judges the signed certificate timestamps that were served.
 func (x *exam) judgeCT() {
 	v, logs := &x.verdict.CT, x.judge.logs
-	binding := x.public && date(x.leaf.info.NotBefore) >= ctSince
+	binding := x.isLogged() && date(x.leaf.info.NotBefore) >= ctSince
 	if !binding && logs == nil {
 		v.Status, v.Detail = inventory.CTNotApplicable, x.unbound()
 		return
@@ -73,9 +73,16 @@ func (x *exam) judgeCT() {
 	}
 }
 
+// isLogged reports whether browsers ask for SCTs. Under a root that they may
+// never have heard of they do not, whatever rules it is held to, unless somebody
+// gave a list of logs to ask for them.
+func (x *exam) isLogged() bool {
+	return x.public && (x.decider().Public || x.judge.logs != nil)
+}
+
 // unbound says why no SCTs are needed.
 func (x *exam) unbound() string {
-	if x.public {
+	if x.isLogged() {
 		return "issued before the rule, which is of 2018"
 	}
 	return "not issued under a public root"
