@@ -19,10 +19,17 @@ import (
 // that there is always newer information (RFC 6960, section 2.4); the limit is
 // then that of a CRL without one.
 const (
-	maxOCSPAge         = 10 * 24 * time.Hour
-	maxOCSPAgeCA       = 366 * 24 * time.Hour
-	maxOCSPAgeWithout  = 7 * 24 * time.Hour
-	maxOCSPClockOffset = time.Minute // that a responder's clock may be ahead (RFC 5019, section 4)
+	maxOCSPAge        = 10 * 24 * time.Hour
+	maxOCSPAgeCA      = 366 * 24 * time.Hour
+	maxOCSPAgeWithout = 7 * 24 * time.Hour
+	maxOCSPClockAhead = time.Minute // that a responder's clock may be ahead (RFC 5019, section 4)
+)
+
+// Words for what is not known from a response, besides those of [inventory] and
+// of [ocspStatus].
+const (
+	unknownUnauthorizedResponder = "unauthorized_responder"
+	unknownOtherCertificate      = "other_certificate"
 )
 
 // maxResponders bounds the certificates in a response that are looked at.
@@ -44,35 +51,37 @@ func (j *Judge) judgeOCSP(response []byte, source, url string, c, issuer *cert, 
 	r, err := parseOCSP(response)
 	switch {
 	case err != nil:
-		return unknown("malformed", "%v", err)
+		return unknown(inventory.UnknownMalformed, "%v", err)
 	case r.status != 0:
 		word, text := ocspStatus(r.status)
 		return unknown(word, "the responder answered: %s", text)
 	case r.kind != oidOCSPBasic:
 		return unknown("unsupported", "the response is of the type %s, which is not known", oidString([]byte(r.kind)))
 	case r.critical != "":
-		return unknown("unhandled_critical", "the response has a critical extension that is not understood: %s", r.critical)
+		return unknown(inventory.UnknownUnhandledCritical, "the response has a critical extension that is not understood: %s", r.critical)
 	}
 	responder, reason, detail := j.responder(r, issuer, now)
 	if reason != "" {
 		return unknown(reason, "%s", detail)
 	}
-	// Of what is in time the worst counts; of what is not, nothing does.
-	unknown("other_certificate", "the response is not about this certificate")
+	// Of what is in time the worst counts. What is not says nothing, but that what
+	// was revoked stays so, unless it was on hold.
+	unknown(unknownOtherCertificate, "the response is not about this certificate")
 	var worst *ocspSingle
-	critical := ""
+	late, critical := "", ""
 	for i := range r.singles {
 		s := &r.singles[i]
 		if !s.isFor(c, issuer) {
 			continue
 		}
-		if why := s.outOfTime(c, now); why != "" {
+		reason, why := s.outOfTime(c, now)
+		if reason != "" && (reason != inventory.UnknownStale || s.status != ocspRevoked || s.reason == reasonHold) {
 			a.ThisUpdate, a.NextUpdate = s.thisUpdate, s.nextUpdate
-			unknown("stale", "%s", why)
+			unknown(reason, "%s", why)
 			continue
 		}
 		if worst == nil || s.rank() > worst.rank() {
-			worst = s
+			worst, late = s, why
 		}
 		critical = cmp.Or(critical, s.critical)
 	}
@@ -80,13 +89,17 @@ func (j *Judge) judgeOCSP(response []byte, source, url string, c, issuer *cert, 
 		return a
 	}
 	a.ThisUpdate, a.NextUpdate = worst.thisUpdate, worst.nextUpdate
-	if why := r.producedOutOfTime(c, responder, issuer, now); why != "" {
-		return unknown("stale", "%s", why)
+	if reason, why := r.producedOutOfTime(c, responder, issuer, now); reason != "" {
+		return unknown(reason, "%s", why)
 	}
 	if critical != "" && (worst.status != ocspRevoked || worst.critical != "") {
-		return unknown("unhandled_critical", "what is said of the certificate has a critical extension that is not understood: %s", critical)
+		return unknown(inventory.UnknownUnhandledCritical, "what is said of the certificate has a critical extension that is not understood: %s", critical)
 	}
-	return worst.answer(a)
+	a = worst.answer(a)
+	if late != "" {
+		a.Detail = "the response is out of date (" + late + "), but what is revoked stays so"
+	}
+	return a
 }
 
 // answer is a with what s says.
@@ -143,42 +156,43 @@ func (s *ocspSingle) ocspAge(c *cert) time.Duration {
 }
 
 // outOfTime says why s does not count now, if it does not.
-func (s *ocspSingle) outOfTime(c *cert, now time.Time) string {
+func (s *ocspSingle) outOfTime(c *cert, now time.Time) (reason, detail string) {
 	age := s.ocspAge(c)
 	switch {
-	case s.thisUpdate.After(now.Add(maxOCSPClockOffset)):
-		return "it is for a time from " + instant(s.thisUpdate) + " on, which is still to come"
+	case s.thisUpdate.After(now.Add(maxOCSPClockAhead)):
+		return inventory.UnknownNotYetValid, "it is for a time from " + instant(s.thisUpdate) + " on, which is still to come"
 	case !s.nextUpdate.IsZero() && s.nextUpdate.Before(s.thisUpdate):
-		return "it was to be replaced before it was made"
+		return inventory.UnknownMalformed, "it was to be replaced before it was made"
 	case !s.nextUpdate.IsZero() && now.After(s.nextUpdate):
-		return "it was to be replaced by " + instant(s.nextUpdate)
+		return inventory.UnknownStale, "it was to be replaced by " + instant(s.nextUpdate)
 	case now.Sub(s.thisUpdate) > age:
-		return fmt.Sprintf("it is of %s, more than %s ago", instant(s.thisUpdate), span(age))
+		return inventory.UnknownStale, fmt.Sprintf("it is of %s, more than %s ago", instant(s.thisUpdate), span(age))
 	}
-	return ""
+	return "", ""
 }
 
 // producedOutOfTime says why a response cannot have been made when it says, if
 // so: nothing is said about a certificate before it is there or after it ended,
 // nor by whom was not authorised yet.
-func (r *ocspResponse) producedOutOfTime(c, responder, issuer *cert, now time.Time) string {
+func (r *ocspResponse) producedOutOfTime(c, responder, issuer *cert, now time.Time) (reason, detail string) {
 	outside := func(c *cert) bool { return !during([]time.Time{r.producedAt}, c.info.NotBefore, c.info.NotAfter) }
+	at := "it was produced at " + instant(r.producedAt)
 	switch {
-	case r.producedAt.After(now.Add(maxOCSPClockOffset)):
-		return "it was produced at " + instant(r.producedAt) + ", which is still to come"
+	case r.producedAt.After(now.Add(maxOCSPClockAhead)):
+		return inventory.UnknownNotYetValid, at + ", which is still to come"
 	case c.dated && outside(c):
-		return "it was produced at " + instant(r.producedAt) + ", when the certificate was not valid"
+		return inventory.UnknownStale, at + ", when the certificate was not valid"
 	case responder != issuer && outside(responder):
-		return "it was produced at " + instant(r.producedAt) + ", when the responder's certificate was not valid"
+		return inventory.UnknownStale, at + ", when the responder's certificate was not valid"
 	}
-	return ""
+	return "", ""
 }
 
 // responder finds who signed the response: the issuer itself, or somebody whom
 // it authorised with a certificate in the response (RFC 6960, section 4.2.2.2).
 // If nobody did, reason says why in a word.
 func (j *Judge) responder(r *ocspResponse, issuer *cert, now time.Time) (c *cert, reason, detail string) {
-	reason, detail = "unauthorized_responder", "who signed the response is neither the issuer nor shown to be authorised by it"
+	reason, detail = unknownUnauthorizedResponder, "who signed the response is neither the issuer nor shown to be authorised by it"
 	if r.names(issuer) {
 		if reason, detail = j.signedOCSP(r, issuer); reason == "" {
 			return issuer, "", ""
@@ -193,7 +207,7 @@ func (j *Judge) responder(r *ocspResponse, issuer *cert, now time.Time) (c *cert
 			continue // the issuer was asked above; of others there may be any number
 		}
 		if why := j.unauthorised(c, issuer, now); why != "" {
-			reason, detail = "unauthorized_responder", "the responder "+c.called()+" "+why
+			reason, detail = unknownUnauthorizedResponder, "the responder "+c.called()+" "+why
 		} else if reason, detail = j.signedOCSP(r, c); reason == "" {
 			return c, "", ""
 		}
@@ -227,9 +241,9 @@ func (j *Judge) signedOCSP(r *ocspResponse, c *cert) (reason, detail string) {
 	case err == nil:
 		return "", ""
 	case errors.Is(err, errBadSignature):
-		return "bad_signature", "the signature on the response is not by " + c.called()
+		return inventory.UnknownBadSignature, "the signature on the response is not by " + c.called()
 	}
-	return "unsupported_signature", fmt.Sprintf("the signature on the response (%s, by a key %s) cannot be verified here", r.alg.label, c.key.label)
+	return inventory.UnknownUnsupportedSignature, fmt.Sprintf("the signature on the response (%s, by a key %s) cannot be verified here", r.alg.label, c.key.label)
 }
 
 // unauthorised says why c may not sign OCSP responses in the name of issuer, if
@@ -276,7 +290,7 @@ func ocspStatus(n int) (word, text string) {
 	case 6:
 		return "unauthorized", "unauthorized (6): it does not answer for this certificate"
 	}
-	return "malformed", fmt.Sprintf("the status %d, which there is not", n)
+	return inventory.UnknownMalformed, fmt.Sprintf("the status %d, which there is not", n)
 }
 
 // revocationReason names a CRLReason (RFC 5280, section 5.3.1). To give none is

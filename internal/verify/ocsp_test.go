@@ -134,19 +134,22 @@ func TestOCSP(t *testing.T) {
 		{"on hold", response{by: ca, singles: of(single{status: ocspRevoked(now.Add(-day), 6)})}, "revoked certificateHold"},
 
 		// When.
-		{"from the future", response{by: ca, singles: of(single{this: now.Add(time.Hour)})}, "unknown stale"},
+		{"from the future", response{by: ca, singles: of(single{this: now.Add(time.Hour)})}, "unknown not_yet_valid"},
 		{"from a clock that is a little ahead", response{by: ca, produced: now.Add(2 * time.Second), singles: of(single{this: now.Add(2 * time.Second)})}, "good"},
 		{"to the last second", response{by: ca, singles: of(single{next: now})}, "good"},
 		{"a second too late", response{by: ca, singles: of(single{next: now.Add(-time.Second)})}, "unknown stale"},
-		{"revoked, but too late", response{by: ca, singles: of(single{status: revoked.status, next: now.Add(-time.Second)})}, "unknown stale"},
+		{"revoked by what is too old", response{by: ca, singles: of(single{status: revoked.status, next: now.Add(-time.Second)})}, "revoked keyCompromise"},
+		{"revoked in the future", response{by: ca, singles: of(single{status: revoked.status, this: now.Add(time.Hour)})}, "unknown not_yet_valid"},
+		{"on hold by what is too old", response{by: ca, singles: of(single{status: ocspRevoked(now.Add(-3*day), 6), next: now.Add(-time.Second)})}, "unknown stale"},
+		{"unknown by what is too old", response{by: ca, singles: of(single{status: ocspUnknown, next: now.Add(-time.Second)})}, "unknown stale"},
 		{"nine days old", response{by: ca, produced: now.Add(-9 * day), singles: of(single{this: now.Add(-9 * day)})}, "good"},
 		{"eleven days old", response{by: ca, produced: now.Add(-9 * day), singles: of(single{this: now.Add(-11 * day)})}, "unknown stale"},
 		{"without an end, of today", response{by: ca, singles: of(single{noNext: true})}, "good"},
 		{"without an end, revoked", response{by: ca, singles: of(single{noNext: true, status: revoked.status})}, "revoked keyCompromise"},
 		{"without an end, eight days old", response{by: ca, produced: now.Add(-8 * day), singles: of(single{this: now.Add(-8 * day), noNext: true})}, "unknown stale"},
-		{"it ends before it begins", response{by: ca, singles: of(single{this: now.Add(30 * time.Second), next: now.Add(20 * time.Second)})}, "unknown stale"},
+		{"it ends before it begins", response{by: ca, singles: of(single{this: now.Add(30 * time.Second), next: now.Add(20 * time.Second)})}, "unknown malformed"},
 		{"an old one beside a new one", response{by: ca, singles: both(single{this: now.Add(-5 * day), next: now.Add(-day)}, good)}, "good"},
-		{"produced in the future", response{by: ca, produced: now.Add(time.Hour), singles: of(good)}, "unknown stale"},
+		{"produced in the future", response{by: ca, produced: now.Add(time.Hour), singles: of(good)}, "unknown not_yet_valid"},
 		{"produced before the certificate", response{by: ca, produced: now.Add(-11 * day), singles: of(good)}, "unknown stale"},
 
 		// Extensions.

@@ -8,10 +8,11 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
-// Words for what is not known.
+// Words for what is not known, besides those of [inventory].
 const (
 	unknownNotFetched = inventory.EvidenceNotFetched
 	unknownNoPointer  = "no_pointer"
+	unknownNoIssuer   = "no_issuer"
 )
 
 // Bounds on what one certificate can have us ask. Addresses beyond the first
@@ -214,7 +215,7 @@ func (x *exam) unasked(q question) inventory.RevocationAnswer {
 	case !q.cert.pointsToRevocation():
 		a.Reason, a.Detail = unknownNoPointer, "it names neither a CRL nor an OCSP responder"
 	case q.issuer == nil:
-		a.Reason, a.Detail = "no_issuer", "its issuer is not known, and without it no answer can be believed"
+		a.Reason, a.Detail = unknownNoIssuer, "its issuer is not known, and without it no answer can be believed"
 	default:
 		a.Reason, a.Detail = "unsupported_pointer", "it names no HTTP address of a CRL or of an OCSP responder"
 	}
@@ -255,7 +256,7 @@ func (x *exam) askGiven(r *revocation, q question, signers []*cert) {
 	}
 	for _, response := range given.OCSP {
 		a := x.judge.judgeOCSP(response, inventory.SourceOCSP, "", q.cert, q.issuer, x.now)
-		if a.Reason != "other_certificate" && (q.leaf || a.ThisUpdate != (time.Time{})) {
+		if a.Reason != unknownOtherCertificate && (q.leaf || a.ThisUpdate != (time.Time{})) {
 			r.add(x.timed(a))
 		} else if q.leaf {
 			others = append(others, a)
@@ -325,10 +326,7 @@ func (x *exam) fetchedCRL(url string, q question, signers []*cert, ev inventory.
 	if !ok || e.CRL == nil {
 		return unfetched(inventory.SourceCRL, url, e, ok), ok
 	}
-	judge := func(at time.Time) inventory.RevocationAnswer {
-		return x.judge.judgeCRL(e.CRL, url, q.cert, q.issuer, signers, at)
-	}
-	return x.lasting(e, judge), true
+	return x.judge.judgeCRL(e.CRL, url, q.cert, q.issuer, signers, x.now), true
 }
 
 func (x *exam) fetchedOCSP(url string, q question, ev inventory.EvidenceSet) (a inventory.RevocationAnswer, answered bool) {
@@ -337,25 +335,7 @@ func (x *exam) fetchedOCSP(url string, q question, ev inventory.EvidenceSet) (a 
 	if !ok || len(e.OCSP) == 0 {
 		return unfetched(inventory.SourceOCSP, url, e, ok), ok
 	}
-	judge := func(at time.Time) inventory.RevocationAnswer {
-		return x.judge.judgeOCSP(e.OCSP, inventory.SourceOCSP, url, q.cert, q.issuer, at)
-	}
-	return x.lasting(e, judge), true
-}
-
-// lasting judges evidence, of which a revocation outlives what said it: what was
-// revoked by an answer that was in time when it was fetched stays revoked, unless
-// it was only on hold.
-func (x *exam) lasting(e inventory.Evidence, judge func(time.Time) inventory.RevocationAnswer) inventory.RevocationAnswer {
-	a := judge(x.now)
-	if a.Reason != "stale" || e.FetchedAt.IsZero() || !e.FetchedAt.Before(x.now) {
-		return a
-	}
-	if before := judge(e.FetchedAt); before.Status == inventory.RevocationRevoked && before.Reason != revocationReason(6) {
-		before.Detail = "said on " + date(e.FetchedAt) + "; there is nothing newer: " + a.Detail
-		return before
-	}
-	return a
+	return x.judge.judgeOCSP(e.OCSP, inventory.SourceOCSP, url, q.cert, q.issuer, x.now), true
 }
 
 // look finds evidence, or asks for it.
@@ -385,7 +365,7 @@ func (x *exam) timed(a inventory.RevocationAnswer) inventory.RevocationAnswer {
 		return a
 	}
 	x.changes(a.ThisUpdate)
-	for _, age := range []time.Duration{maxOCSPAgeWithout, maxOCSPAge, maxOCSPAgeCA} {
+	for _, age := range [...]time.Duration{maxCRLAge, maxCRLPromise, maxCRLAgeCA, maxOCSPAgeWithout, maxOCSPAge, maxOCSPAgeCA} {
 		x.changes(a.ThisUpdate.Add(age + time.Second))
 	}
 	if !a.NextUpdate.IsZero() {

@@ -3,7 +3,6 @@ package verify
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"example.com/certscan/internal/inventory"
 )
@@ -25,7 +24,11 @@ func (x *exam) reportRevocation(leaf *revocation) {
 	}
 	x.reportUnknown(leaf)
 	x.reportStaple(leaf)
-	x.reportCRL(leaf)
+	all := []*revocation{leaf}
+	for i := range x.above {
+		all = append(all, &x.above[i])
+	}
+	x.reportCRL(all...)
 	x.reportPointers()
 }
 
@@ -63,7 +66,7 @@ func (x *exam) reportUnknown(leaf *revocation) {
 	}
 	tell := func(who string, r *revocation) bool {
 		d := &r.decides
-		if d.Status != inventory.RevocationUnknown || !hard && (d.Reason == unknownNoPointer || d.Reason == "no_issuer") {
+		if d.Status != inventory.RevocationUnknown || !hard && (d.Reason == unknownNoPointer || d.Reason == unknownNoIssuer) {
 			return false
 		}
 		from := ""
@@ -95,7 +98,7 @@ func (x *exam) reportStaple(leaf *revocation) {
 	}
 	switch a := leaf.answers[i]; {
 	case a.Status != inventory.RevocationUnknown:
-	case a.Reason == "stale":
+	case a.Reason == inventory.UnknownStale, a.Reason == inventory.UnknownNotYetValid:
 		severity := inventory.CodeStapleStale.DefaultSeverity()
 		if must {
 			severity = inventory.Critical
@@ -118,15 +121,16 @@ func (x *exam) couldStaple() bool {
 
 // reportCRL tells of lists that were got and that nobody can use: that is the
 // authority's defect, or whoever gave the file took the wrong one.
-func (x *exam) reportCRL(leaf *revocation) {
-	all := leaf.answers
-	for i := range x.above {
-		all = append(all[:len(all):len(all)], x.above[i].answers...)
-	}
-	for _, a := range all {
-		if a.Source == inventory.SourceCRL && a.Status == inventory.RevocationUnknown && crlAtFault(a.Reason) {
-			x.find(inventory.CodeCRLInvalid, "%s cannot be used (%s): %s", sourceText(a), a.Reason, a.Detail)
-			return
+func (x *exam) reportCRL(list ...*revocation) {
+	for _, r := range list {
+		for _, a := range r.answers {
+			switch {
+			case a.Source != inventory.SourceCRL || a.Status != inventory.RevocationUnknown || !crlAtFault(a.Reason):
+			case a.URL == "" && r.settled(): // of several that were given another was the right one
+			default:
+				x.find(inventory.CodeCRLInvalid, "%s cannot be used (%s): %s", sourceText(a), a.Reason, a.Detail)
+				return
+			}
 		}
 	}
 }
@@ -149,11 +153,12 @@ func worseRevocation(a, b string) bool {
 }
 
 // crlAtFault reports whether the reason is a defect of the list, and not of the
-// way to it or of what is supported here.
+// way to it, of its age or of what is supported here.
 func crlAtFault(reason string) bool {
 	switch reason {
-	case "malformed", "bad_signature", "idp_mismatch", "issuer_mismatch", "unauthorized_signer":
+	case inventory.UnknownMalformed, inventory.UnknownWrongIssuer, inventory.UnknownBadSignature, inventory.UnknownUnauthorizedSigner,
+		inventory.UnknownWeakSignature, inventory.UnknownOutOfScope, inventory.UnknownIDPMismatch:
 		return true
 	}
-	return strings.HasPrefix(reason, "invalid")
+	return false
 }
