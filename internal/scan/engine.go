@@ -20,7 +20,7 @@ const (
 	batchDelay  = 500 * time.Millisecond // and the longest that one waits for others
 	lookAhead   = 64                     // targets read from memory together
 	needRounds  = 8                      // how often judging may ask for more evidence: issuers one above the other, a CRL, OCSP, and second addresses
-	needWaiters = 256                    // targets that may wait for evidence without holding others up
+	needWaiters = 1024                   // targets that may wait for evidence without holding others up
 	poolSamples = 6                      // handshakes with an address whose state comes and goes
 )
 
@@ -38,6 +38,10 @@ type Judge interface {
 // Evidence gets what a judge needs. A failure is in the evidence.
 type Evidence interface {
 	Get(ctx context.Context, n inventory.Need) inventory.Evidence
+
+	// Shared is evidence that is had already and that many need, not to be
+	// changed. Judging with it saves to ask for it and to judge again.
+	Shared() inventory.EvidenceSet
 }
 
 // A Memory is what earlier examinations saw.

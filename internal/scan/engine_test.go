@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,14 @@ func (literal) Judge(f inventory.Facts, ev inventory.EvidenceSet, _ time.Time) (
 		}
 	}
 	var needs []inventory.Need
+	if url, ok := strings.CutPrefix(text, "needs list "); ok {
+		n := inventory.Need{Kind: inventory.NeedCRL, URL: url}
+		e, got := ev[n]
+		if !got {
+			return j, []inventory.Need{n}
+		}
+		j.Verdict.Revocation.Reason = e.ErrorWord
+	}
 	if strings.Contains(text, "needs issuer") {
 		for level := range 10 {
 			n := inventory.Need{Kind: inventory.NeedIssuer, URL: fmt.Sprintf("http://aia.test/%d", level)}
@@ -156,6 +166,8 @@ func (u *urls) Get(_ context.Context, n inventory.Need) inventory.Evidence {
 	u.asked = append(u.asked, n.URL)
 	return inventory.Evidence{Need: n, Error: "status 404"}
 }
+
+func (u *urls) Shared() inventory.EvidenceSet { return nil }
 
 func targets(n int) iter.Seq[inventory.Target] {
 	return func(yield func(inventory.Target) bool) {
@@ -266,6 +278,95 @@ func TestWhatJudgingNeedsIsFetchedAndJudgedAgain(t *testing.T) {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// lists is evidence that takes ten seconds to find out that a host is dead, and
+// then knows.
+type lists struct {
+	asked atomic.Bool
+	known chan struct{} // closed when the timeout is over
+
+	mu     sync.Mutex
+	shared inventory.EvidenceSet
+	gets   int
+}
+
+func (l *lists) Get(_ context.Context, n inventory.Need) inventory.Evidence {
+	e := inventory.Evidence{Need: n, CRL: new(inventory.CRL), ErrorWord: "alive"}
+	if strings.Contains(n.URL, "dead") {
+		if l.asked.CompareAndSwap(false, true) {
+			time.Sleep(10 * time.Second)
+			close(l.known)
+		}
+		<-l.known
+		e = inventory.Evidence{Need: n, ErrorWord: inventory.EvidenceTimeout}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gets++
+	l.shared = maps.Clone(l.shared)
+	if l.shared == nil {
+		l.shared = make(inventory.EvidenceSet)
+	}
+	l.shared[n] = e
+	return e
+}
+
+func (l *lists) Shared() inventory.EvidenceSet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shared
+}
+
+// A dead host holds up nothing but the verdicts that need it, and a scan by no
+// more than one timeout, even if every certificate names it.
+func TestADeadRevocationHost(t *testing.T) {
+	t.Parallel()
+	const n, inFlight = 10_000, 256 // of a second each: 32 s with the limiter's slow start
+	for _, tt := range []struct {
+		name  string
+		every int // of how many targets one names the dead host
+		most  time.Duration
+	}{
+		{"none", n + 1, 33 * time.Second},
+		{"one in twenty", 20, 33 * time.Second},
+		{"all", 1, 43 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int64
+				l := &lists{known: make(chan struct{})}
+				start := time.Now()
+				got, err := run(t, t.Context(), scan.Options{
+					Evidence: l, Admission: scan.NewLimiter(scan.LimiterOptions{Max: inFlight}),
+					Location: &fleet{answer: func(w inventory.Work) []inventory.Observation {
+						text := "needs list alive"
+						if asked.Add(1)%int64(tt.every) == 0 {
+							text = "needs list dead"
+						}
+						return []inventory.Observation{served(w.Target, "192.0.2.1", text)}
+					}},
+				}, n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				words := make(map[string]int)
+				for _, r := range got {
+					words[r.Endpoints[0].Judgement.Verdict.Revocation.Reason]++
+				}
+				if dead := n / tt.every; words[inventory.EvidenceTimeout] != dead || words["alive"] != n-dead {
+					t.Errorf("verdicts %v, want %d of a dead host", words, dead)
+				}
+				if took := time.Since(start); took > tt.most {
+					t.Errorf("took %v, want at most %v", took, tt.most)
+				}
+				if l.gets > n/2 {
+					t.Errorf("asked %d times for what was had", l.gets)
+				}
+			})
+		})
+	}
 }
 
 func TestWhatIsRememberedIsJudgedToo(t *testing.T) {

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 
 	"example.com/certscan/internal/inventory"
@@ -65,8 +66,11 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 		}
 		f.LastSeen = k.LastSeen
 	}
-	ev := make(inventory.EvidenceSet)
-	j := e.judgeWith(ctx, f, ev)
+	var ev inventory.EvidenceSet
+	if e.opt.Evidence != nil {
+		ev = e.opt.Evidence.Shared()
+	}
+	j, ev := e.judgeWith(ctx, f, ev)
 	if !chainFailed(j) {
 		return j, nil
 	}
@@ -82,19 +86,21 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 	if f.PreviousChain, err = e.opt.Memory.Chain(ctx, before); err != nil {
 		return inventory.Judgement{}, fmt.Errorf("previous chain of %s: %w", f.Observation.View().ID(), err)
 	}
-	return e.judgeWith(ctx, f, ev), nil
+	j, _ = e.judgeWith(ctx, f, ev)
+	return j, nil
 }
 
 func chainFailed(j inventory.Judgement) bool {
 	return j.Verdict != nil && j.Verdict.Trust.Status != inventory.Trusted
 }
 
-// judgeWith judges, gets what the judge asks for, and judges again.
-func (e *Engine) judgeWith(ctx context.Context, f inventory.Facts, ev inventory.EvidenceSet) inventory.Judgement {
-	for range needRounds {
+// judgeWith judges, gets what the judge asks for, and judges again. It returns
+// ev with what was got.
+func (e *Engine) judgeWith(ctx context.Context, f inventory.Facts, ev inventory.EvidenceSet) (inventory.Judgement, inventory.EvidenceSet) {
+	for round := 0; ; round++ {
 		j, needs := e.opt.Judge.Judge(f, ev, e.opt.Now())
-		if len(needs) == 0 || e.opt.Evidence == nil {
-			return j
+		if len(needs) == 0 || e.opt.Evidence == nil || round == needRounds {
+			return j, ev
 		}
 		got := make([]inventory.Evidence, len(needs))
 		var wg sync.WaitGroup
@@ -102,10 +108,11 @@ func (e *Engine) judgeWith(ctx context.Context, f inventory.Facts, ev inventory.
 			wg.Go(func() { got[i] = e.opt.Evidence.Get(ctx, n) })
 		}
 		wg.Wait()
+		more := make(inventory.EvidenceSet, len(ev)+len(needs))
+		maps.Copy(more, ev)
 		for i, n := range needs {
-			ev[n] = got[i]
+			more[n] = got[i]
 		}
+		ev = more
 	}
-	j, _ := e.opt.Judge.Judge(f, ev, e.opt.Now())
-	return j
 }
