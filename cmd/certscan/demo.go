@@ -112,6 +112,10 @@ func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []s
 		flags.db = filepath.Join(dir, "demo.db")
 	}
 	job := &scanJob{io: io, flags: flags, started: now(), trust: &trust{stores: []inventory.TrustStore{fleet.Public()}}}
+	if f.endpoints == 0 { // a large fleet has borrowed its SCTs
+		list := fleet.LogList()
+		job.trust.logs.list = &list
+	}
 	var args []string
 	for _, s := range fleet.Scenarios() {
 		if !s.Private { // those are about other trust stores

@@ -56,13 +56,21 @@ func scanLab(t *testing.T, fleet *lab.Lab, scenarios []lab.Scenario, db string) 
 	if first.Private {
 		store = fleet.Private()
 	}
-	job := &scanJob{io: io, flags: f, started: now(), stores: []inventory.TrustStore{store}}
+	list, err := fleet.WriteLogList(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logs, err := (&transparencyFlags{list}).load(t.Errorf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := &scanJob{io: io, flags: f, started: now(), trust: &trust{stores: []inventory.TrustStore{store}, logs: logs}}
 	defer job.close()
 	var targets []string
 	for _, s := range scenarios {
 		targets = append(targets, s.Targets...)
 	}
-	err := job.openStore(t.Context())
+	err = job.openStore(t.Context())
 	if err == nil {
 		err = job.prepare(t.Context(), targets)
 	}

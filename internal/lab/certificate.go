@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -74,6 +75,11 @@ type Spec struct {
 
 	Hash crypto.Hash // of the signature; defaults to one as strong as the issuer's key
 
+	// Logs give the certificate an SCT each, of the time LoggedAt. Without any
+	// it has none. They need an issuer.
+	Logs     []*Log
+	LoggedAt time.Time
+
 	// Template may change what crypto/x509 is given; TBS what it has written,
 	// before it is signed again; DER the signed result.
 	Template func(*x509.Certificate)
@@ -121,13 +127,23 @@ func issue(issuer *Certificate, spec Spec) (*Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	var logErr error
+	if len(spec.Logs) > 0 && issuer != nil {
+		before := spec.TBS
+		spec.TBS = func(t *TBS) {
+			if before != nil {
+				before(t)
+			}
+			logErr = t.logged(spec.Logs, issuer.Key.Public(), spec.LoggedAt)
+		}
+	}
 	if spec.Hash != 0 || spec.TBS != nil {
 		hash := spec.Hash
 		if hash == 0 {
 			hash = defaultHash(signer)
 		}
-		if der, err = resign(der, signer, hash, spec.TBS); err != nil {
-			return nil, err
+		if der, err = resign(der, signer, hash, spec.TBS); err != nil || logErr != nil {
+			return nil, errors.Join(err, logErr)
 		}
 	}
 	if c.subject, err = subjectOf(der); err != nil {

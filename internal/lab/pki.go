@@ -18,6 +18,7 @@ import (
 type builder struct {
 	now     time.Time
 	issuers *issuerServer
+	logs    *logs
 	err     error
 
 	// Authorities of the public store, and the one that signs almost every leaf.
@@ -37,6 +38,7 @@ type option func(*Spec)
 
 func newBuilder(now time.Time, issuers *issuerServer) *builder {
 	b := &builder{now: now, issuers: issuers}
+	b.logs, b.err = newLogs(now)
 	b.root = b.authority("root", nil)
 	b.oldRoot = b.authority("old-root", nil)
 	b.expiredRoot = b.authority("expired-root", nil, b.valid(-20*365*day, -30*day))
@@ -91,6 +93,12 @@ func (b *builder) leaf(issuer *Certificate, host string, options ...option) *Cer
 	}
 	for _, o := range options {
 		o(&spec)
+	}
+	if spec.Logs == nil { // nobody has said that there be none
+		spec.Logs = b.logs.usual(spec.NotAfter.Sub(spec.NotBefore))
+	}
+	if spec.LoggedAt = spec.NotBefore; spec.LoggedAt.After(b.now.Add(-time.Hour)) {
+		spec.LoggedAt = b.now.Add(-time.Hour)
 	}
 	return b.issue(issuer, spec)
 }

@@ -65,7 +65,7 @@ type definition struct {
 func definitions() []definition {
 	return slices.Concat(
 		goodScenarios(), timeScenarios(), nameScenarios(), trustScenarios(), servedScenarios(), issuerScenarios(),
-		keyScenarios(), malformedScenarios(), tlsScenarios(), reachScenarios(), dnsScenarios(), fleetScenarios(),
+		keyScenarios(), malformedScenarios(), transparencyScenarios(), tlsScenarios(), reachScenarios(), dnsScenarios(), fleetScenarios(),
 		changingScenarios(), starttlsScenarios(),
 	)
 }

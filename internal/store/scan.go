@@ -14,6 +14,12 @@ import (
 // LastScan names the latest scan that has ended, where a scan is asked for.
 const LastScan = "last"
 
+// judging is what chains were judged by besides trust stores, as it is stored.
+type judging struct {
+	Distrust []inventory.DistrustInfo `json:"distrust_lists,omitempty"`
+	LogList  *inventory.LogListInfo   `json:"ct_log_list,omitempty"`
+}
+
 // BeginScan notes that a scan has begun. One that is known by its id is being
 // resumed, and keeps what it has finished.
 func (d *DB) BeginScan(ctx context.Context, info inventory.ScanInfo) error {
@@ -22,6 +28,10 @@ func (d *DB) BeginScan(ctx context.Context, info inventory.ScanInfo) error {
 		return err
 	}
 	stores, err := jsonText(append([]inventory.StoreInfo{}, info.Stores...))
+	if err != nil {
+		return err
+	}
+	judging, err := jsonText(judging{info.Distrust, info.LogList})
 	if err != nil {
 		return err
 	}
@@ -34,9 +44,9 @@ func (d *DB) BeginScan(ctx context.Context, info inventory.ScanInfo) error {
 			return err
 		}
 		if _, err := w.exec(`
-			INSERT INTO scan (id, version, arguments, started, ended, partial, stores) VALUES (?, ?, ?, ?, NULL, 1, ?)
-			ON CONFLICT (id) DO UPDATE SET ended = NULL, partial = 1, version = excluded.version, stores = excluded.stores`,
-			info.ID, info.Version, arguments, millis(info.Started), stores); err != nil {
+			INSERT INTO scan (id, version, arguments, started, ended, partial, stores, judging) VALUES (?, ?, ?, ?, NULL, 1, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET ended = NULL, partial = 1, version = excluded.version, stores = excluded.stores, judging = excluded.judging`,
+			info.ID, info.Version, arguments, millis(info.Started), stores, judging); err != nil {
 			return err
 		}
 		// Only the last interrupted scan can be resumed.
@@ -66,7 +76,7 @@ func (d *DB) EndScan(ctx context.Context, id string, ended time.Time, partial bo
 	})
 }
 
-const scanColumns = `id, version, arguments, started, ended, partial, stores`
+const scanColumns = `id, version, arguments, started, ended, partial, stores, judging`
 
 // Scan returns a scan by its id, by a beginning of it that no other has, or by
 // [LastScan]. The end of a scan that runs, or was killed and nothing was scanned
@@ -98,18 +108,22 @@ func (d *DB) scans(ctx context.Context, query string, args ...any) ([]inventory.
 	rows, err := d.r.QueryContext(ctx, query, args...)
 	err = forEach(rows, err, func(rows *sql.Rows) error {
 		var (
-			i                 inventory.ScanInfo
-			arguments, stores string
-			started           int64
-			ended             sql.NullInt64
+			i                         inventory.ScanInfo
+			arguments, stores, judged string
+			started                   int64
+			ended                     sql.NullInt64
+			by                        judging
 		)
-		if err := rows.Scan(&i.ID, &i.Version, &arguments, &started, &ended, &i.Partial, &stores); err != nil {
+		if err := rows.Scan(&i.ID, &i.Version, &arguments, &started, &ended, &i.Partial, &stores, &judged); err != nil {
 			return err
 		}
 		i.Started, i.Ended = fromMillis(started), fromMillis(ended.Int64)
 		infos = append(infos, i)
 		last := &infos[len(infos)-1]
-		return errors.Join(json.Unmarshal([]byte(arguments), &last.Arguments), json.Unmarshal([]byte(stores), &last.Stores))
+		err := errors.Join(
+			json.Unmarshal([]byte(arguments), &last.Arguments), json.Unmarshal([]byte(stores), &last.Stores), json.Unmarshal([]byte(judged), &by))
+		last.Distrust, last.LogList = by.Distrust, by.LogList
+		return err
 	})
 	return infos, d.explain("list scans", err)
 }
