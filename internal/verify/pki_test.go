@@ -53,7 +53,7 @@ func sign(tb testing.TB, template *x509.Certificate, parent *issued, key crypto.
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
 		// What the library refuses to read is a certificate all the same.
-		c = &x509.Certificate{Raw: der, Subject: template.Subject, NotBefore: template.NotBefore, NotAfter: template.NotAfter}
+		c = &x509.Certificate{Raw: der, SerialNumber: template.SerialNumber, Subject: template.Subject, NotBefore: template.NotBefore, NotAfter: template.NotAfter}
 	}
 	return &issued{c, key}
 }
