@@ -13,6 +13,7 @@ func TestEvidenceSurvivesTheSecondMigration(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "certscan.db")
 	edit(t, path, `
+		ALTER TABLE scan DROP COLUMN judging;
 		DROP TABLE evidence;
 		CREATE TABLE evidence (
 			kind TEXT NOT NULL, url TEXT NOT NULL, certificates BLOB NOT NULL, error TEXT NOT NULL,

@@ -133,7 +133,9 @@ func begin(f *fixture, id string, at time.Time) {
 	f.Helper()
 	info := inventory.ScanInfo{
 		ID: id, Version: "v1", Arguments: []string{"-f", "domains.txt"}, Started: at, Partial: true,
-		Stores: []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
+		Stores:   []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
+		Distrust: []inventory.DistrustInfo{{Name: "/etc/distrust.yaml", Date: "2026-10-30", Entries: 2}},
+		LogList:  &inventory.LogListInfo{Name: "/etc/logs.json", Version: "93.1", Date: "2026-11-20", Logs: 60},
 	}
 	if err := f.BeginScan(f.Context(), info); err != nil {
 		f.Fatal(err)
@@ -328,7 +330,9 @@ func scans(f *fixture) {
 	}
 	want := inventory.ScanInfo{
 		ID: "second", Version: "v1", Arguments: []string{"-f", "domains.txt"}, Started: hour(1), Ended: hour(2),
-		Stores: []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
+		Stores:   []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
+		Distrust: []inventory.DistrustInfo{{Name: "/etc/distrust.yaml", Date: "2026-10-30", Entries: 2}},
+		LogList:  &inventory.LogListInfo{Name: "/etc/logs.json", Version: "93.1", Date: "2026-11-20", Logs: 60},
 	}
 	for _, id := range []string{"second", "sec", "last"} {
 		got, err := f.Scan(f.Context(), id)
