@@ -57,7 +57,13 @@ func (j *Judge) judgeOCSP(response []byte, source, url string, c, issuer *cert, 
 		return unknown(word, "the responder answered: %s", text)
 	case r.kind != oidOCSPBasic:
 		return unknown("unsupported", "the response is of the type %s, which is not known", oidString([]byte(r.kind)))
-	case r.critical != "":
+	}
+	list := r.about(c, issuer)
+	if len(list) == 0 {
+		return unknown(unknownOtherCertificate, "the response is not about this certificate")
+	}
+	a.ThisUpdate, a.NextUpdate = list[0].thisUpdate, list[0].nextUpdate
+	if r.critical != "" {
 		return unknown(inventory.UnknownUnhandledCritical, "the response has a critical extension that is not understood: %s", r.critical)
 	}
 	responder, reason, detail := j.responder(r, issuer, now)
@@ -66,14 +72,9 @@ func (j *Judge) judgeOCSP(response []byte, source, url string, c, issuer *cert, 
 	}
 	// Of what is in time the worst counts. What is not says nothing, but that what
 	// was revoked stays so, unless it was on hold.
-	unknown(unknownOtherCertificate, "the response is not about this certificate")
 	var worst *ocspSingle
 	late, critical := "", ""
-	for i := range r.singles {
-		s := &r.singles[i]
-		if !s.isFor(c, issuer) {
-			continue
-		}
+	for _, s := range list {
 		reason, why := s.outOfTime(c, now)
 		if reason != "" && (reason != inventory.UnknownStale || s.status != ocspRevoked || s.reason == reasonHold) {
 			a.ThisUpdate, a.NextUpdate = s.thisUpdate, s.nextUpdate
@@ -100,6 +101,17 @@ func (j *Judge) judgeOCSP(response []byte, source, url string, c, issuer *cert, 
 		a.Detail = "the response is out of date (" + late + "), but what is revoked stays so"
 	}
 	return a
+}
+
+// about returns what r says of c.
+func (r *ocspResponse) about(c, issuer *cert) []*ocspSingle {
+	var list []*ocspSingle
+	for i := range r.singles {
+		if s := &r.singles[i]; s.isFor(c, issuer) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // answer is a with what s says.

@@ -241,28 +241,35 @@ func (c *cert) shortLived() bool {
 }
 
 // askGiven looks at what a person handed over: the lists of the certificate's
-// issuer and the responses about it. What was meant for the leaf but is neither
-// is told of.
+// issuer and the responses about it. What is about nothing in the path was meant
+// for the leaf, and is told of there.
 func (x *exam) askGiven(r *revocation, q question, signers []*cert) {
 	given := &x.facts.Given
 	var others []inventory.RevocationAnswer
 	for _, list := range given.CRLs {
+		of := name{raw: list.Issuer}
+		mine := of.equal(&q.cert.issuer)
+		if !mine && (!q.leaf || slices.ContainsFunc(x.above, func(a revocation) bool { return of.equal(&a.cert.issuer) })) {
+			continue
+		}
 		a := x.judge.judgeCRL(list, "", q.cert, q.issuer, signers, x.now)
-		if of := (name{raw: list.Issuer}); of.equal(&q.cert.issuer) {
+		if mine {
 			r.add(x.timed(a))
-		} else if q.leaf {
+		} else {
 			others = append(others, a)
 		}
 	}
-	for _, response := range given.OCSP {
+	for i, response := range given.OCSP {
 		a := x.judge.judgeOCSP(response, inventory.SourceOCSP, "", q.cert, q.issuer, x.now)
-		if a.Reason != unknownOtherCertificate && (q.leaf || a.ThisUpdate != (time.Time{})) {
+		switch {
+		case !a.ThisUpdate.IsZero():
 			r.add(x.timed(a))
-		} else if q.leaf {
+			x.used = append(x.used, i)
+		case q.leaf && !slices.Contains(x.used, i):
 			others = append(others, a)
 		}
 	}
-	if len(r.answers) == 0 && len(x.above) == 0 { // else it may be about those
+	if len(r.answers) == 0 {
 		for _, a := range others {
 			r.add(a)
 		}

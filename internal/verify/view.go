@@ -165,6 +165,7 @@ type exam struct {
 
 	above   []revocation // of the intermediates on the best path
 	avoided []*cert      // revoked intermediates, where another path is there
+	used    []int        // the given OCSP responses that are about somebody
 
 	verdict  inventory.Verdict
 	expiry   *inventory.Expiry // nil if the leaf's dates cannot be read
