@@ -32,6 +32,14 @@ type Options struct {
 	// counts and is at least a warning.
 	OnlyProblems bool
 
+	// FailOn is the severity from which on a finding is a failure in junit; "" is
+	// never.
+	FailOn inventory.Severity
+
+	// Locate finds the line of a list that names a target, for sarif and junit; 0
+	// if there is none. nil finds none.
+	Locate func(file string, t inventory.Target) (line int)
+
 	// Lookup finds a certificate that is named by its fingerprint only, to say
 	// more of it in trees and histories; nil finds none.
 	Lookup func(inventory.Fingerprint) (inventory.Certificate, bool)
@@ -48,7 +56,9 @@ func (o Options) withDefaults() Options {
 }
 
 // Formats returns the formats that [New] knows, the default first.
-func Formats() []string { return []string{"table", "json", "jsonl", "csv", "prometheus"} }
+func Formats() []string {
+	return []string{"table", "json", "jsonl", "csv", "prometheus", "sarif", "junit"}
+}
 
 // ListFormats returns the formats of the listings ([Groups], [History] and the
 // like), the default first.
@@ -78,6 +88,10 @@ func New(format string, w io.Writer, opt Options) (Handler, error) {
 		return newCSV(w, opt), nil
 	case "prometheus":
 		return newPrometheus(w), nil
+	case "sarif":
+		return newSARIF(w, opt), nil
+	case "junit":
+		return newJUnit(w, opt), nil
 	}
 	return newTable(w, opt), nil
 }

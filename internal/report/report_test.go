@@ -176,6 +176,7 @@ func TestAPartialScanSaysSo(t *testing.T) {
 		want := map[string]string{
 			"table": "Partial   this scan was interrupted; 7 targets were not examined\n", "json": `"partial":true`,
 			"jsonl": `"partial":true`, "prometheus": "certscan_scan_partial 1\n",
+			"sarif": `"executionSuccessful":false`, "junit": `message="this scan was interrupted; 7 targets were not examined"`,
 		}[format]
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%s: %s does not say %q", format, &b, want)

@@ -158,11 +158,7 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 		h.w.WriteByte('\n')
 	}
 	if s.Partial || info.Partial {
-		text := "this scan was interrupted"
-		if s.TargetsNotExamined > 0 {
-			text += "; " + notExamined(s)
-		}
-		h.line("Partial", cell{text, yellow})
+		h.line("Partial", cell{notWhole(info, s), yellow})
 	} else if s.TargetsNotExamined > 0 {
 		h.line("Unseen", cell{notExamined(s), yellow})
 	}
@@ -207,6 +203,17 @@ func notExamined(s inventory.Summary) string {
 		text += fmt.Sprintf(" (rows of the lists that could not be read: %d)", s.BadRows)
 	}
 	return text
+}
+
+// notWhole says in which way a scan did not see all that it should.
+func notWhole(info inventory.ScanInfo, s inventory.Summary) string {
+	switch {
+	case !info.Partial && !s.Partial:
+		return notExamined(s)
+	case s.TargetsNotExamined > 0:
+		return "this scan was interrupted; " + notExamined(s)
+	}
+	return "this scan was interrupted"
 }
 
 func unlessZero(n int, st style) style {
