@@ -24,6 +24,7 @@ type counting struct {
 	ignores  []ignore
 	baseline map[inventory.FindingKey]bool
 	policies *policies
+	failOn   inventory.Severity // for formats that tell failures; "" is never
 }
 
 // mark marks those of t's findings that do not count. They stay visible.
@@ -59,7 +60,7 @@ func newAnswer(io streams, f outputFlags, at time.Time, c counting) (*answer, er
 	if err != nil {
 		return nil, err
 	}
-	opt.Now = at
+	opt.Now, opt.FailOn, opt.Locate = at, c.failOn, new(locator).line
 	if a.handler, err = report.New(f.format, w, opt); err != nil {
 		a.discard()
 		return nil, usageError{err}

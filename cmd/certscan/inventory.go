@@ -74,7 +74,7 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 	if groups != nil {
 		return inventoryBy(ctx, io, f, h, keep, groups)
 	}
-	out, err := newAnswer(io, f.outputFlags, h.at, counting{policies: h.policies})
+	out, err := newAnswer(io, f.outputFlags, h.at, counting{policies: h.policies, failOn: inventory.Critical})
 	if err != nil {
 		return err
 	}

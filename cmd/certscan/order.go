@@ -2,13 +2,49 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"iter"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"example.com/certscan/internal/inventory"
 )
+
+// resumeLast takes up the last interrupted scan: its arguments, with the flags
+// that are given now on top, unless targets are named again; and the targets
+// that it has finished.
+func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, error) {
+	info, done, err := j.db.Resumable(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--resume: %w", err)
+	}
+	j.info, j.done = info, done
+	if len(args) > 0 || len(j.flags.files) > 0 {
+		return args, nil
+	}
+	cmd, f := scanCommand(j.io)
+	if err := cmd.ParseFlags(info.Arguments); err != nil {
+		return nil, fmt.Errorf("--resume: arguments of scan %s: %w", info.ID, err)
+	}
+	for _, file := range f.files {
+		if file == "-" {
+			return nil, usagef("--resume: scan %s read its targets from standard input: give them again with -f -", info.ID)
+		}
+	}
+	targets := cmd.Flags().Args()
+	if len(j.io.args) > 0 {
+		if err := cmd.ParseFlags(j.io.args[1:]); err != nil {
+			return nil, usageError{flagError(err)}
+		}
+	}
+	f.storeFlags, f.resume = j.flags.storeFlags, true
+	j.flags = f
+	j.note("resuming the scan that began at %s: certscan scan %s", info.Started.Format(time.DateTime), strings.Join(info.Arguments, " "))
+	return targets, nil
+}
 
 // order reports what the scan that is resumed has finished, and returns what is
 // left in the order in which it is to be examined: first what failed the last
@@ -27,7 +63,7 @@ func (j *scanJob) order(ctx context.Context, out *answer) ([]inventory.Target, e
 			if err != nil {
 				return nil, err
 			}
-			r, err := judgeStored(ctx, j.db, j.judge, st, j.settings.at)
+			r, err := judgeStored(ctx, j.evidence, j.judge, st, j.settings.at)
 			if err != nil {
 				return nil, err
 			}

@@ -164,6 +164,18 @@ func (p *policies) files(labels map[string]string, named inventory.Target, verdi
 	p.tell(note, false)
 }
 
+// reported is what formats of findings say of verdicts.
+func reported(verdicts []fileVerdict) []report.File {
+	files := make([]report.File, len(verdicts))
+	for i, v := range verdicts {
+		files[i] = report.File{Path: v.File, Line: v.Line, Problem: v.Problem, Findings: v.Findings}
+		if v.Certificate != nil {
+			files[i].Name = v.Certificate.Subject
+		}
+	}
+	return files
+}
+
 // waivedNote says under a finding who answers for it.
 func waivedNote(f inventory.Finding) string {
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,7 +109,7 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not count the finding `CODE[@TARGET]`; repeatable")
 	fs.StringVar(&f.baseline, "baseline", "", "count only what is not in an earlier report (`FILE|SCAN|last`): json output, the ID of a scan, or the last one")
 	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
-	f.outputFlags.add(fs, "table", "json", "jsonl", "csv", "prometheus")
+	f.outputFlags.add(fs, report.Formats()...)
 	f.storeFlags.add(fs)
 	fs.BoolVar(&f.noStore, "no-store", false, "keep nothing")
 	fs.BoolVar(&f.resume, "resume", false, "finish the last scan that was interrupted")
@@ -160,6 +161,7 @@ type scanJob struct {
 	started time.Time
 
 	db      *store.DB // nil with --no-store
+	dbPath  string
 	info    inventory.ScanInfo
 	made    string                   // path of db, if it is new
 	done    func(target string) bool // by the scan that is resumed; nil otherwise
@@ -171,6 +173,7 @@ type scanJob struct {
 	limiter  *scan.Limiter
 	judge    judge
 	engine   *scan.Engine
+	evidence *evidence.Source
 	own      *scan.OwnSide
 	out      *answer
 }
@@ -192,6 +195,12 @@ type scanSettings struct {
 func (j *scanJob) close() {
 	if j.out != nil {
 		j.out.discard()
+	}
+	if j.evidence != nil {
+		if err := j.evidence.Close(); err != nil {
+			j.warn("%v", err)
+		}
+		j.evidence = nil
 	}
 	if j.db != nil {
 		j.db.Close()
@@ -238,6 +247,7 @@ func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	if j.settings.failOn, err = parseSeverity(f.failOn); err != nil {
 		return err
 	}
+	j.settings.counting.failOn = j.settings.failOn
 	if j.settings.at, j.settings.fixed, err = f.judgeFlags.time(); err != nil {
 		return err
 	}
@@ -314,43 +324,11 @@ func (j *scanJob) openStore(ctx context.Context) error {
 	if !exists(path) {
 		j.made = path
 	}
+	j.dbPath = path
 	if j.db, err = store.Open(ctx, path, store.Options{}); err != nil {
 		return fmt.Errorf("%w; --no-store scans without history", err)
 	}
 	return nil
-}
-
-// resumeLast takes up the last interrupted scan: its arguments, with the flags
-// that are given now on top, unless targets are named again; and the targets
-// that it has finished.
-func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, error) {
-	info, done, err := j.db.Resumable(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("--resume: %w", err)
-	}
-	j.info, j.done = info, done
-	if len(args) > 0 || len(j.flags.files) > 0 {
-		return args, nil
-	}
-	cmd, f := scanCommand(j.io)
-	if err := cmd.ParseFlags(info.Arguments); err != nil {
-		return nil, fmt.Errorf("--resume: arguments of scan %s: %w", info.ID, err)
-	}
-	for _, file := range f.files {
-		if file == "-" {
-			return nil, usagef("--resume: scan %s read its targets from standard input: give them again with -f -", info.ID)
-		}
-	}
-	targets := cmd.Flags().Args()
-	if len(j.io.args) > 0 {
-		if err := cmd.ParseFlags(j.io.args[1:]); err != nil {
-			return nil, usageError{flagError(err)}
-		}
-	}
-	f.storeFlags, f.resume = j.flags.storeFlags, true
-	j.flags = f
-	j.note("resuming the scan that began at %s: certscan scan %s", info.Started.Format(time.DateTime), strings.Join(info.Arguments, " "))
-	return targets, nil
 }
 
 // wire puts the parts together.
@@ -361,20 +339,19 @@ func (j *scanJob) wire(ctx context.Context) error {
 	opt := j.settings.judging
 	opt.Remember = 1024
 	j.trust.apply(&opt)
-	var cache evidence.Cache
+	var keep evidence.Options
 	if j.db != nil {
 		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {
 			return err
 		}
-		cache = j.db
+		keep.Cache, keep.CRLDir = j.db, crlDir(j.dbPath)
 	}
 	expecting, err := newExpectingJudge(opt, f.expect, j.targets)
 	if err != nil {
 		return err
 	}
 	j.judge = j.settings.counting.policies.over(expecting)
-	ev, err := newEvidence(j.io, f.allowFetch, f.fetchProxy, cache)
-	if err != nil {
+	if j.evidence, err = newEvidence(j.io, f.allowFetch, f.fetchProxy, keep); err != nil {
 		return err
 	}
 	j.limiter = scan.NewLimiter(scan.LimiterOptions{Max: f.conc, PerAddress: f.perAddress})
@@ -385,7 +362,7 @@ func (j *scanJob) wire(ctx context.Context) error {
 	j.own = scan.NewOwnSide()
 	j.tellStale()
 	eopt := scan.Options{
-		Location: loc, Judge: j.judge, Admission: j.limiter, Evidence: ev, OwnSide: j.own, Work: j.settings.work,
+		Location: loc, Judge: j.judge, Admission: j.limiter, Evidence: j.evidence, OwnSide: j.own, Work: j.settings.work,
 	}
 	if j.settings.fixed {
 		eopt.Now = func() time.Time { return j.settings.at }
@@ -464,6 +441,9 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 		if err := errors.Join(j.db.RecordFleet(ctx, fleet), j.db.EndScan(ctx, j.info.ID, j.info.Ended, interrupted)); err != nil {
 			return err
 		}
+		if err := evidence.RemoveUnused(crlDir(j.dbPath), now()); err != nil {
+			j.warn("%v", err) // which is no reason to lose the answer
+		}
 	}
 	sum, err := out.finish(j.info, fleet, j.own)
 	if err != nil {
@@ -477,7 +457,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 // no results appear meanwhile.
 func (j *scanJob) showProgress() bool {
 	f := j.flags
-	streams := f.format == "csv" || f.format == "json" || f.format == "jsonl"
+	streams := slices.Contains([]string{"csv", "json", "jsonl", "sarif", "junit"}, f.format)
 	return j.io.errTerminal && !f.quiet && !f.noProgress && (f.output != "" || j.io.outWidth == 0 || !streams)
 }
 

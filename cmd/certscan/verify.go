@@ -27,7 +27,6 @@ import (
 type verifyFlags struct {
 	judgeFlags
 	givenFlags
-	revocationFlags
 	outputFlags
 	leaf       string
 	chain      []string
@@ -67,13 +66,12 @@ Nothing is fetched without --fetch. Revocation is then judged by what --crl and
 	fs.StringArrayVar(&f.labels, "label", nil, "select the rules of --policy as for a target with the label `KEY=VALUE`; repeatable")
 	fs.StringVar(&f.name, "name", "", "check that the certificate is for this DNS `NAME` or IP address")
 	f.givenFlags.add(fs)
-	f.revocationFlags.add(fs)
 	fs.BoolVar(&f.fetch, "fetch", false, "fetch missing issuers, CRLs and OCSP responses from where the certificates say they are")
 	addFetchFlags(fs, &f.allowFetch, &f.fetchProxy)
 	fs.StringVar(&f.passwords, "password-file", "", "try the passwords in `FILE`, one a line, on PKCS#12 files")
 	fs.StringVar(&f.failOn, "fail-on", "critical", "exit with 3 on findings of this `SEVERITY` or worse: critical, warning, never")
 	f.judgeFlags.add(fs, verify.ProfilePublic)
-	f.outputFlags.add(fs, "table", "json")
+	f.outputFlags.add(fs, "table", "json", "sarif", "junit")
 	return cmd
 }
 
@@ -123,6 +121,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 	if err != nil {
 		return err
 	}
+	defer v.close()
 	var verdicts []fileVerdict
 	switch {
 	case f.leaf != "" && len(args) > 0:
@@ -145,6 +144,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 	}
 	v.policies.files(v.labels, v.target, verdicts, v.at, noter(io))
 	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
+		opt.FailOn = limit
 		return writeVerdicts(w, f.format, verdicts, opt)
 	})
 	if err != nil {
@@ -201,9 +201,6 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err := f.requirementFlags.apply(&opt); err != nil {
 		return nil, err
 	}
-	if err := f.revocationFlags.apply(&opt, noter(io)); err != nil {
-		return nil, err
-	}
 	if v.judge, err = verify.New(opt); err != nil {
 		return nil, err
 	}
@@ -221,11 +218,18 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 		return nil, err
 	}
 	if f.fetch {
-		if v.source, err = newEvidence(io, f.allowFetch, f.fetchProxy, nil); err != nil {
+		if v.source, err = newEvidence(io, f.allowFetch, f.fetchProxy, evidence.Options{}); err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
+}
+
+// close ends what was made for fetching.
+func (v *verifier) close() {
+	if v.source != nil {
+		v.source.Close()
+	}
 }
 
 // readLines reads a file of a few lines, without their ends.
@@ -402,6 +406,9 @@ func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.O
 			Certificates []fileVerdict `json:"certificates"`
 		}{inventory.RecordSchema, verdicts})
 	}
+	if format == "sarif" || format == "junit" {
+		return report.Files(w, format, reported(verdicts), inventory.ScanInfo{Version: version()}, opt)
+	}
 	for i, v := range verdicts {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -416,6 +423,7 @@ func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.O
 			continue
 		}
 		findings(w, v.Findings)
+		timestamps(w, v.Verdict)
 		var stores []inventory.StoreVerdict
 		if v.Verdict != nil {
 			stores = v.Verdict.Trust.Stores
