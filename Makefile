@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 2m
 
-.PHONY: help build test check lint race fuzz fuzz-smoke bench clean
+.PHONY: help build test check lint conformance race fuzz fuzz-smoke bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -20,10 +20,14 @@ check: lint race fuzz-smoke ## all of what CI runs besides the tests
 lint: ## formatting, vet, staticcheck, dead code
 	@out=$$($(TOOL) gofumpt -l -extra $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofumpt'd:"; echo "$$out"; exit 1; fi
 	go vet ./...
+	cd tools/conformance && go vet ./...
 	$(TOOL) staticcheck ./...
 	@out=$$($(TOOL) deadcode -test ./...); if [ -n "$$out" ]; then echo "dead code:"; echo "$$out"; exit 1; fi
 	go mod verify
 	go mod tidy -diff
+
+conformance: ## independent suites and our own corpora, a line for each
+	./tools/conformance.sh
 
 race: ## the tests under the race detector, in another order
 	# The kill -9 rounds end other processes and not goroutines of their own:
