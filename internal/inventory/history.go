@@ -66,6 +66,12 @@ type Serving struct {
 	// LastKnown: the view serves nothing at present, and this is what it served
 	// when it last did, at LastSeen.
 	LastKnown bool `json:"last_known"`
+
+	Labels map[string]string `json:"labels"` // of the target
+
+	// Via, if not zero, is the certificate above this leaf for which the chain
+	// was asked for. It need not have been served.
+	Via Fingerprint `json:"via"`
 }
 
 // A ChangeKind says what is different about a view.

@@ -73,13 +73,28 @@ func (b *batch) storeChains(e *inventory.Endpoint, served []servedChain) error {
 				return fmt.Errorf("certificate %s: %w", f, err)
 			}
 		}
-		id := c.id()
-		if b.w.remember(id) {
-			continue
+		if err := b.storeChain(c, parsed(&e.Judgement, c.hashes[0])); err != nil {
+			return err
 		}
-		if err := b.chains.add(b.w, id[:], pack(c.hashes)); err != nil {
-			return fmt.Errorf("chain %s: %w", id, err)
-		}
+	}
+	return nil
+}
+
+// storeChain stores a chain, or who signed its leaf if that was not known.
+func (b *batch) storeChain(c servedChain, leaf *inventory.Certificate) error {
+	id := c.id()
+	if _, known := b.w.stored[id]; known {
+		return nil
+	}
+	family, err := b.w.family(leaf, c.hashes[1:])
+	if err != nil {
+		return fmt.Errorf("family of chain %s: %w", id, err)
+	}
+	if err := b.chains.add(b.w, id[:], pack(c.hashes), family); err != nil {
+		return fmt.Errorf("chain %s: %w", id, err)
+	}
+	if leaf != nil && !leaf.IssuerKey.IsZero() {
+		b.w.remember(id)
 	}
 	return nil
 }
@@ -149,6 +164,12 @@ func (b *batch) learn(e *inventory.Endpoint, served []servedChain) error {
 			continue
 		}
 		if err := b.storeCertificate(f, e.Observation.Chain[i], c, i == 0, millis(e.Observation.Time)); err != nil {
+			return err
+		}
+		if i > 0 {
+			continue
+		}
+		if err := b.storeChain(served[0], c); err != nil {
 			return err
 		}
 	}

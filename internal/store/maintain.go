@@ -88,12 +88,12 @@ func (d *DB) Prune(ctx context.Context, before time.Time) error {
 				return err
 			}
 		}
-		for _, query := range []string{pruneSpans, pruneProgress, pruneChains, pruneCertificates, pruneNames} {
+		for _, query := range []string{pruneSpans, pruneProgress, pruneChains, pruneFamilies, pruneCertificates, pruneNames} {
 			if _, err := w.exec(query); err != nil {
 				return err
 			}
 		}
-		clear(w.stored)
+		w.forget()
 		d.cache.clear()
 		return nil
 	})
@@ -104,6 +104,7 @@ const (
 	DELETE FROM span WHERE NOT EXISTS (SELECT 1 FROM view AS v
 		WHERE (v.target, v.address, v.location, v.offer) = (span.target, span.address, span.location, span.offer))`
 	pruneProgress = `DELETE FROM progress WHERE scan NOT IN (SELECT id FROM scan)`
+	pruneFamilies = `DELETE FROM family WHERE id NOT IN (SELECT family FROM chain WHERE family IS NOT NULL)`
 	pruneNames    = `DELETE FROM name WHERE certificate NOT IN (SELECT sha256 FROM certificate)`
 )
 
@@ -204,6 +205,11 @@ func (c *checker) chains() error {
 		}
 		return nil
 	}); err != nil {
+		return err
+	}
+	if err := c.each("chain %s is not of the family that it says", `
+		SELECT lower(hex(h.id)) FROM chain AS h LEFT JOIN family AS f ON f.id = h.family
+		WHERE h.family IS NOT NULL AND f.issuers IS NOT substr(h.certificates, 33)`); err != nil {
 		return err
 	}
 	return c.each("certificate %s of a chain is missing", `

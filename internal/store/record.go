@@ -83,8 +83,13 @@ func newBatch(w *writer, now int64) *batch {
 				not_before = coalesce(excluded.not_before, not_before), not_after = coalesce(excluded.not_after, not_after)
 				WHERE (issuer_key IS NULL AND excluded.issuer_key IS NOT NULL) OR (spki IS NULL AND excluded.spki IS NOT NULL)`,
 		},
-		names:  bulk{into: `INSERT INTO name (reversed, certificate)`, columns: 2, after: `ON CONFLICT DO NOTHING`},
-		chains: bulk{into: `INSERT INTO chain (id, certificates)`, columns: 2, after: `ON CONFLICT (id) DO NOTHING`},
+		names: bulk{into: `INSERT INTO name (reversed, certificate)`, columns: 2, after: `ON CONFLICT DO NOTHING`},
+		chains: bulk{
+			into:    `INSERT INTO chain (id, certificates, family)`,
+			columns: 3,
+			after: `ON CONFLICT (id) DO UPDATE SET family = excluded.family
+				WHERE family IS NOT excluded.family AND (SELECT length(issuer_key) > 0 FROM family AS f WHERE f.id = excluded.family)`,
+		},
 		targets: bulk{
 			into:    `INSERT INTO target (key, host, port, protocol, address, labels, sources, meta, first_seen)`,
 			columns: 9,

@@ -30,7 +30,12 @@ func (d *DB) Where(ctx context.Context, q inventory.Query) ([]inventory.Serving,
 		found, err = servers(ctx, tx, chains)
 		return err
 	})
-	slices.SortFunc(found, func(a, b inventory.Serving) int {
+	sortServings(found)
+	return found, err
+}
+
+func sortServings(list []inventory.Serving) {
+	slices.SortFunc(list, func(a, b inventory.Serving) int {
 		if c := compareViews(a.View, b.View); c != 0 {
 			return c
 		}
@@ -39,7 +44,6 @@ func (d *DB) Where(ctx context.Context, q inventory.Query) ([]inventory.Serving,
 		}
 		return compareFingerprints(a.Certificate, b.Certificate)
 	})
-	return found, err
 }
 
 // matching returns the certificates that q asks for; the value tells whether
@@ -68,9 +72,7 @@ func matching(ctx context.Context, tx *sql.Tx, q inventory.Query) (map[inventory
 		if err := collect(false, `SELECT sha256 FROM certificate WHERE sha256 BETWEEN ? AND ?`, lo, hi); err != nil {
 			return nil, err
 		}
-		// Keys have no index: it would cost every new certificate more than a
-		// rare question gains.
-		if err := collect(false, `SELECT sha256 FROM certificate WHERE spki BETWEEN ? AND ?`, lo, hi); err != nil {
+		if err := collect(false, `SELECT sha256 FROM certificate WHERE substr(spki, 1, 4) = ? AND spki BETWEEN ? AND ?`, lo[:4], lo, hi); err != nil {
 			return nil, err
 		}
 	}
@@ -108,76 +110,150 @@ func digestRange(digits string) (lo, hi []byte, err error) {
 type place struct {
 	cert     inventory.Fingerprint
 	position int
+	via      inventory.Fingerprint // what made the chain one that was asked for
 }
 
-// chainsWith returns the chains that contain one of certs, and where. It reads
-// all chains: an index over every member would cost each new endpoint more than
-// the handful of milliseconds that a question takes.
+// fewLeaves and fewChains are up to how many an index is asked for each: beyond,
+// to read all of a table costs less.
+const (
+	fewLeaves = 1000
+	fewChains = 2000
+)
+
+// chainsWith returns the chains that contain one of certs, and where. The value
+// of a certificate tells whether only as a leaf.
 func chainsWith(ctx context.Context, tx *sql.Tx, certs map[inventory.Fingerprint]bool) (map[inventory.Fingerprint][]place, error) {
 	found := make(map[inventory.Fingerprint][]place)
-	rows, err := tx.QueryContext(ctx, `SELECT id, certificates FROM chain`)
-	return found, forEach(rows, err, func(rows *sql.Rows) error {
-		var id, packed sql.RawBytes
-		if err := rows.Scan(&id, &packed); err != nil {
-			return err
-		}
-		n := 0
-		for f := range slices.Chunk(packed, len(inventory.Fingerprint{})) {
-			cert := toFingerprint(f)
-			if leafOnly, ok := certs[cert]; ok && (n == 0 || !leafOnly) {
-				found[toFingerprint(id)] = append(found[toFingerprint(id)], place{cert, n})
+	collect := func(rows *sql.Rows, err error) error {
+		return forEach(rows, err, func(rows *sql.Rows) error {
+			var id, packed sql.RawBytes
+			if err := rows.Scan(&id, &packed); err != nil {
+				return err
 			}
-			n++
-		}
-		return nil
-	})
-}
-
-// servers returns the current views that serve one of chains.
-func servers(ctx context.Context, tx *sql.Tx, chains map[inventory.Fingerprint][]place) ([]inventory.Serving, error) {
-	ids := make([]string, 0, len(chains))
-	for id := range chains {
-		ids = append(ids, id.String())
+			n, chain := 0, toFingerprint(id)
+			if _, twice := found[chain]; twice {
+				return nil
+			}
+			for f := range slices.Chunk(packed, len(inventory.Fingerprint{})) {
+				cert := toFingerprint(f)
+				if leafOnly, ok := certs[cert]; ok && (n == 0 || !leafOnly) {
+					found[chain] = append(found[chain], place{cert: cert, position: n})
+				}
+				n++
+			}
+			return nil
+		})
 	}
-	list, err := json.Marshal(ids)
+	if len(certs) > fewLeaves {
+		return found, collect(tx.QueryContext(ctx, `SELECT id, certificates FROM chain`))
+	}
+	families, err := familiesOf(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	var found []inventory.Serving
-	rows, err := tx.QueryContext(ctx, `
-		WITH wanted AS MATERIALIZED (SELECT unhex(value) AS id FROM json_each(?))
-		SELECT v.target, v.address, v.location, v.offer, v.chain, v.pool, v.last_chain, v.first_seen, v.last_seen, v.last_served
-		FROM view AS v JOIN target AS t ON t.key = v.target
-		WHERE v.retired IS NULL AND t.forgotten IS NULL
-			AND (v.chain IN (SELECT id FROM wanted) OR v.last_chain IN (SELECT id FROM wanted) OR v.pool IS NOT NULL)`, string(list))
-	return found, forEach(rows, err, func(rows *sql.Rows) error {
-		var (
-			target, address, location, offer, chain, pool, last sql.RawBytes
-			first, seen, served                                 sql.NullInt64
-		)
-		if err := rows.Scan(&target, &address, &location, &offer, &chain, &pool, &last, &first, &seen, &served); err != nil {
-			return err
+	for _, f := range families {
+		isAbove := func(c inventory.Fingerprint) bool { leafOnly, ok := certs[c]; return ok && !leafOnly }
+		if f.id.Valid && !slices.ContainsFunc(f.issuers, isAbove) {
+			continue
 		}
-		ids := unpack(pool)
-		s := inventory.Serving{FirstSeen: fromMillis(first.Int64), LastSeen: fromMillis(seen.Int64)}
-		switch {
-		case len(chain) > 0:
-			ids = append(ids, toFingerprint(chain))
-		case len(last) > 0:
-			ids = append(ids, toFingerprint(last))
-			s.LastKnown, s.FirstSeen, s.LastSeen = true, time.Time{}, fromMillis(served.Int64)
+		if err := collect(tx.QueryContext(ctx, `SELECT id, certificates FROM chain WHERE family IS ?`, f.id)); err != nil {
+			return nil, err
 		}
-		for _, id := range ids {
-			for _, p := range chains[id] {
-				s.View = inventory.View{Target: string(target), Address: string(address), Location: string(location), Offer: inventory.Offer(offer)}
-				s.Certificate, s.Position = p.cert, p.position
-				if !slices.Contains(found[max(0, len(found)-8):], s) {
-					found = append(found, s)
+	}
+	for c := range certs {
+		if err := collect(tx.QueryContext(ctx, `SELECT id, certificates FROM chain WHERE substr(certificates, 1, 4) = ? AND substr(certificates, 1, 32) = ?`, c[:4], c[:])); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+const serverColumns = `
+	SELECT v.target, v.address, v.location, v.offer, v.chain, v.pool, v.last_chain, v.first_seen, v.last_seen, v.last_served, t.labels
+	FROM view AS v JOIN target AS t ON t.key = v.target
+	WHERE v.retired IS NULL AND t.forgotten IS NULL AND `
+
+// servers returns the current views that serve one of chains.
+func servers(ctx context.Context, tx *sql.Tx, chains map[inventory.Fingerprint][]place) ([]inventory.Serving, error) {
+	s := serverReader{chains: chains}
+	if len(chains) > fewChains {
+		rows, err := tx.QueryContext(ctx, serverColumns+`(v.chain IS NOT NULL OR v.last_chain IS NOT NULL)`)
+		err = forEach(rows, err, s.row)
+		return s.found, err
+	}
+	for id := range chains {
+		rows, err := tx.QueryContext(ctx, serverColumns+`v.pool IS NULL AND substr(v.chain, 1, 4) = ? AND v.chain = ?`, id[:4], id[:])
+		if err := forEach(rows, err, s.row); err != nil {
+			return nil, err
+		}
+		rows, err = tx.QueryContext(ctx, serverColumns+`v.pool IS NULL AND v.chain IS NULL AND substr(v.last_chain, 1, 4) = ? AND v.last_chain = ?`, id[:4], id[:])
+		if err := forEach(rows, err, s.row); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := tx.QueryContext(ctx, serverColumns+`v.pool IS NOT NULL`)
+	err = forEach(rows, err, s.row)
+	return s.found, err
+}
+
+// A serverReader collects the views that serve one of chains.
+type serverReader struct {
+	chains map[inventory.Fingerprint][]place
+	found  []inventory.Serving
+
+	target, labelText string
+	labels            map[string]string // of target, which has several views in a row
+}
+
+func (s *serverReader) row(rows *sql.Rows) error {
+	var (
+		target, address, location, offer, chain, pool, last, labels sql.RawBytes
+		first, seen, served                                         sql.NullInt64
+	)
+	if err := rows.Scan(&target, &address, &location, &offer, &chain, &pool, &last, &first, &seen, &served, &labels); err != nil {
+		return err
+	}
+	v := inventory.Serving{FirstSeen: fromMillis(first.Int64), LastSeen: fromMillis(seen.Int64)}
+	ids := unpack(pool)
+	switch {
+	case len(chain) > 0:
+		ids = append(ids, toFingerprint(chain))
+	case len(last) > 0:
+		ids = append(ids, toFingerprint(last))
+		v.LastKnown, v.FirstSeen, v.LastSeen = true, time.Time{}, fromMillis(served.Int64)
+	}
+	begin := len(s.found)
+	for _, id := range ids {
+		for _, p := range s.chains[id] {
+			if begin == len(s.found) {
+				if err := s.read(target, labels); err != nil {
+					return err
 				}
+				v.View = inventory.View{Target: s.target, Address: string(address), Location: string(location), Offer: inventory.Offer(offer)}
+				v.Labels = s.labels
+			}
+			v.Certificate, v.Position, v.Via = p.cert, p.position, p.via
+			twice := slices.ContainsFunc(s.found[begin:], func(o inventory.Serving) bool {
+				return o.Certificate == v.Certificate && o.Position == v.Position
+			})
+			if !twice {
+				s.found = append(s.found, v)
 			}
 		}
+	}
+	return nil
+}
+
+func (s *serverReader) read(target, labels []byte) error {
+	s.target = string(target)
+	if s.labels != nil && s.labelText == string(labels) {
 		return nil
-	})
+	}
+	s.labels, s.labelText = nil, string(labels)
+	if err := json.Unmarshal(labels, &s.labels); err != nil {
+		return fmt.Errorf("labels of %s: %w", target, err)
+	}
+	return nil
 }
 
 // Certificate returns a certificate by its SHA-256 or the beginning of it, and

@@ -32,13 +32,15 @@ type writer struct {
 	// as far as nothing is left to learn about them. It only saves statements.
 	stored map[inventory.Fingerprint]struct{}
 
+	families map[string]int64 // ids by content, of those that were asked for
+
 	signatures  *Signatures // nil until asked for
 	lastProbe   int64       // the latest time of an observation of the running scan
 	scanStarted int64       // when the running scan began; 0: none runs
 }
 
 func newWriter(conn *sql.Conn) *writer {
-	return &writer{conn: conn, stmts: make(map[string]*sql.Stmt), stored: make(map[inventory.Fingerprint]struct{})}
+	return &writer{conn: conn, stmts: make(map[string]*sql.Stmt), stored: make(map[inventory.Fingerprint]struct{}), families: make(map[string]int64)}
 }
 
 func (w *writer) close() error {
@@ -60,14 +62,20 @@ func (w *writer) update(ctx context.Context, f func(*writer) error) error {
 		return err
 	}
 	if err := f(w); err != nil {
-		clear(w.stored)
+		w.forget()
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		clear(w.stored)
+		w.forget()
 		return errors.Join(err, ignoreDone(tx.Rollback()))
 	}
 	return nil
+}
+
+// forget drops what may no longer be in the file.
+func (w *writer) forget() {
+	clear(w.stored)
+	clear(w.families)
 }
 
 func ignoreDone(err error) error {
