@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/store"
 )
@@ -94,7 +96,11 @@ func newPruneCommand(io streams) *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			return db.Prune(cmd.Context(), now().Add(-d))
+			path, err := f.path(io.env)
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Prune(cmd.Context(), now().Add(-d)), evidence.RemoveUnused(crlDir(path), now()))
 		},
 	}
 	cmd.Flags().StringVar(&age, "older-than", fmt.Sprintf("%dd", store.Retention/(24*time.Hour)), "drop what ended longer ago than `AGE`; what is current always stays")

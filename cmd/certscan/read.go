@@ -7,11 +7,13 @@ import (
 	stdio "io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"strings"
 	"time"
 
 	"example.com/certscan/internal/discover"
+	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/store"
@@ -29,6 +31,8 @@ type history struct {
 	at    time.Time
 	past  time.Time // zero: as it stands now
 	trust trust
+
+	evidence *evidence.Source // what the scans fetched; nil if nothing is judged
 
 	policies *policies
 
@@ -52,7 +56,7 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if h.policies, err = jf.policyFlags.load(at); err != nil {
 		return nil, err
 	}
-	if jf.trustFlags.given() || len(jf.distrust) > 0 || jf.logList != "" { // a mistake of the caller's shows first
+	if jf.trustFlags.given() || len(jf.distrust) > 0 || jf.logList != "" || jf.revocation != "" || jf.oneCRL != "" { // a mistake of the caller's shows first
 		if _, err = jf.trustFlags.load(func(string, ...any) {}); err != nil {
 			return nil, err
 		}
@@ -63,11 +67,27 @@ func openHistory(ctx context.Context, io streams, sf storeFlags, jf judgeFlags) 
 	if fixed {
 		h.past = at
 	}
-	if err := h.judgeAs(ctx, io, jf.trustFlags, opt); err != nil {
+	path, err := sf.path(io.env)
+	if err == nil {
+		h.evidence, err = rememberedEvidence(h.DB, path)
+	}
+	if err == nil {
+		err = h.judgeAs(ctx, io, jf.trustFlags, opt)
+	}
+	if err != nil {
 		h.Close()
 		return nil, err
 	}
 	return h, nil
+}
+
+// Close closes the database.
+func (h *history) Close() error {
+	var err error
+	if h.evidence != nil {
+		err = h.evidence.Close()
+	}
+	return errors.Join(err, h.DB.Close())
 }
 
 // judgeAs prepares to judge by the stores that were named, or else by those of
@@ -143,7 +163,7 @@ func (h *history) result(ctx context.Context, st inventory.StoredTarget) (invent
 			h.since[s.Finding.Key()] = s.Opened
 		}
 	}
-	r, err := judgeStored(ctx, h.DB, h.judge, st, h.at)
+	r, err := judgeStored(ctx, h.evidence, h.judge, st, h.at)
 	fill := func(findings []inventory.Finding) {
 		for i := range findings {
 			findings[i].Since = h.since[findings[i].Key()]
@@ -157,12 +177,11 @@ func (h *history) result(ctx context.Context, st inventory.StoredTarget) (invent
 	return r, err
 }
 
-// judgeStored judges what db knows of a target. Issuers that were fetched once
-// are in db; nothing is fetched now.
-func judgeStored(ctx context.Context, db *store.DB, judge judge, st inventory.StoredTarget, at time.Time) (inventory.Result, error) {
+// judgeStored judges what is stored of a target, with the evidence of source.
+func judgeStored(ctx context.Context, source *evidence.Source, judge judge, st inventory.StoredTarget, at time.Time) (inventory.Result, error) {
 	r := inventory.Result{Target: st.Target}
 	for _, v := range st.Views {
-		j, err := judgeFacts(ctx, db, judge, v.Facts, at)
+		j, err := judgeFacts(ctx, source, judge, v.Facts, at)
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", st.Target, err)
 		}
@@ -178,22 +197,19 @@ type judge interface {
 	JudgeTarget(inventory.Target, []inventory.Endpoint, time.Time) inventory.TargetJudgement
 }
 
-func judgeFacts(ctx context.Context, db *store.DB, judge judge, f inventory.Facts, at time.Time) (inventory.Judgement, error) {
-	ev := make(inventory.EvidenceSet)
+func judgeFacts(ctx context.Context, source *evidence.Source, judge judge, f inventory.Facts, at time.Time) (inventory.Judgement, error) {
+	ev := source.Shared()
 	for {
 		j, needs := judge.Judge(f, ev, at)
 		if len(needs) == 0 {
 			return j, nil
 		}
+		if err := ctx.Err(); err != nil {
+			return j, context.Cause(ctx)
+		}
+		ev = maps.Clone(ev)
 		for _, n := range needs {
-			e, ok, err := db.Evidence(ctx, n)
-			if err != nil {
-				return j, err
-			}
-			if !ok {
-				e = inventory.Evidence{Need: n, Error: "not fetched: only a scan fetches"}
-			}
-			ev[n] = e
+			ev[n] = source.Get(ctx, n)
 		}
 	}
 }

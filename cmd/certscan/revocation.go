@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,42 +17,70 @@ import (
 
 // revocationFlags say what is asked about revocation.
 type revocationFlags struct {
-	mode   string
-	oneCRL string
+	revocation string
+	oneCRL     string
 }
 
 func (f *revocationFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.mode, "revocation", string(inventory.RevocationSoft), "ask whether certificates are revoked (`MODE`): soft (what cannot be found out is information), hard (it is critical), off")
-	fs.StringVar(&f.oneCRL, "onecrl", "", "the intermediates on Mozilla's list in `FILE` (onecrl.json) are revoked")
+	fs.StringVar(&f.revocation, "revocation", "", "ask whether certificates are revoked (`MODE`): soft (what cannot be found out is information), hard (it is critical), off (default soft; for what is stored, that of the last scan)")
+	fs.StringVar(&f.oneCRL, "onecrl", "", "the intermediates on Mozilla's list in `FILE` (onecrl.json) are revoked (default for what is stored: that of the last scan)")
 }
 
-// check refuses a mode that there is not.
-func (f *revocationFlags) check() error {
+// revocation is what is asked. The zero value is the default.
+type revocation struct {
+	mode inventory.RevocationMode
+	list []inventory.OneCRLEntry
+	path string // of the list, "" if there is none
+}
+
+// load checks the mode and reads the list.
+func (f *revocationFlags) load(note func(string, ...any)) (r revocation, err error) {
 	modes := []string{string(inventory.RevocationSoft), string(inventory.RevocationHard), string(inventory.RevocationOff)}
-	if !slices.Contains(modes, f.mode) {
-		return usagef("--revocation %q is not known: want %s", f.mode, strings.Join(modes, ", "))
+	if f.revocation != "" && !slices.Contains(modes, f.revocation) {
+		return r, usagef("--revocation %q is not known: want %s", f.revocation, strings.Join(modes, ", "))
 	}
-	return nil
-}
-
-// apply puts the flags into the options of judging.
-func (f *revocationFlags) apply(opt *verify.Options, note func(string, ...any)) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	opt.Revocation = inventory.RevocationMode(f.mode)
+	r.mode = inventory.RevocationMode(f.revocation)
 	if f.oneCRL == "" {
-		return nil
+		return r, nil
+	}
+	if r.path, err = filepath.Abs(f.oneCRL); err != nil { // the history has to find it again from elsewhere
+		r.path = f.oneCRL
 	}
 	var problems []error
-	var err error
-	if opt.OneCRL, problems, err = readOneCRL(f.oneCRL); err != nil {
-		return usageError{fmt.Errorf("--onecrl: %w", err)}
+	if r.list, problems, err = readOneCRL(f.oneCRL); err != nil {
+		return r, usageError{fmt.Errorf("--onecrl: %w", err)}
 	}
 	for _, p := range problems {
 		note("--onecrl: %q: %v", f.oneCRL, p)
 	}
-	return nil
+	return r, nil
+}
+
+// again takes what the last scan asked, unless the flags say something else.
+func (f *revocationFlags) again(last inventory.ScanInfo, note func(string, ...any)) {
+	was := last.Revocation
+	if was == nil { // of a version that asked nothing
+		was = &inventory.RevocationInfo{Mode: inventory.RevocationOff}
+	}
+	f.revocation = cmp.Or(f.revocation, string(was.Mode))
+	if f.oneCRL != "" || was.OneCRL == "" {
+		return
+	}
+	if !readable(was.OneCRL) {
+		note("the last scan took %s for a list of revoked intermediates, which cannot be read now: --onecrl names another", was.OneCRL)
+		return
+	}
+	f.oneCRL = was.OneCRL
+}
+
+// apply puts it into the options of judging.
+func (r revocation) apply(opt *verify.Options) {
+	opt.Revocation, opt.OneCRL = cmp.Or(r.mode, inventory.RevocationSoft), r.list
+}
+
+// info names it for the record and the history.
+func (r revocation) info() *inventory.RevocationInfo {
+	return &inventory.RevocationInfo{Mode: cmp.Or(r.mode, inventory.RevocationSoft), OneCRL: r.path, Entries: len(r.list)}
 }
 
 func readOneCRL(path string) ([]inventory.OneCRLEntry, []error, error) {
@@ -67,4 +97,26 @@ func readOneCRL(path string) ([]inventory.OneCRLEntry, []error, error) {
 		return nil, nil, fmt.Errorf("%q: %w", path, err)
 	}
 	return list, problems, nil
+}
+
+// revocationText is what a person is told of revocation; empty if it was not
+// asked for.
+func revocationText(v inventory.RevocationVerdict) string {
+	if v.Status == inventory.NotChecked {
+		return ""
+	}
+	text := v.Status
+	if v.Reason != "" {
+		text += ", " + v.Reason
+	}
+	if v.Source != "" {
+		text += ", by " + v.Source
+	}
+	if !v.CheckedAt.IsZero() {
+		text += " of " + v.CheckedAt.UTC().Format("2006-01-02 15:04 MST")
+	}
+	if v.Detail != "" {
+		text += ": " + v.Detail
+	}
+	return text
 }

@@ -103,7 +103,7 @@ func (s shower) certificate(ctx context.Context, der []byte, c inventory.Certifi
 	facts := inventory.Facts{Observation: inventory.Observation{
 		Offer: inventory.OfferDefault, Reach: inventory.Reach{Status: inventory.ReachOK}, Chain: append([][]byte{der}, chain...),
 	}}
-	j, err := judgeFacts(ctx, s.h.DB, s.h.judge, facts, s.h.at)
+	j, err := judgeFacts(ctx, s.h.evidence, s.h.judge, facts, s.h.at)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 // trustFlags say what is trusted, for which targets, and who is not.
 type trustFlags struct {
 	transparencyFlags
+	revocationFlags
 	roots    []string
 	rootsFor []string
 	distrust []string
@@ -35,6 +36,7 @@ func (f *trustFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.rootsFor, "roots-for", nil, "for the targets that a selector chooses, another store decides: `SELECTOR=STORE`, such as environment=internal=corp.pem; repeatable, the first that fits")
 	fs.StringArrayVar(&f.distrust, "distrust", nil, "trust no chain over whom `FILE` (YAML or JSON) names, in addition to the built-in list; repeatable")
 	f.transparencyFlags.add(fs)
+	f.revocationFlags.add(fs)
 }
 
 // given reports whether a flag says what is trusted.
@@ -45,11 +47,14 @@ type trust struct {
 	stores   []inventory.TrustStore
 	distrust []inventory.DistrustList
 	logs     logList
+
+	revocation revocation
 }
 
 // apply makes opt judge by it.
 func (t trust) apply(opt *verify.Options) {
 	opt.Stores, opt.Distrust, opt.Logs = t.stores, t.distrusted(), t.logs.list
+	t.revocation.apply(opt)
 }
 
 func (t trust) distrusted() (all []inventory.Distrusted) {
@@ -67,6 +72,7 @@ func (t trust) note(info *inventory.ScanInfo) {
 		info.Distrust = append(info.Distrust, inventory.DistrustInfo{Name: l.Name, Date: l.Date, Entries: len(l.Entries)})
 	}
 	info.LogList = t.logs.info()
+	info.Revocation = t.revocation.info()
 }
 
 // load reads the stores and lists, and tells what is odd about them.
@@ -97,6 +103,9 @@ func (f trustFlags) load(note func(string, ...any)) (t trust, err error) {
 	}
 	if t.distrust, err = evidence.DistrustLists(lists); err != nil {
 		return t, usageError{fmt.Errorf("--distrust: %w", err)}
+	}
+	if t.revocation, err = f.revocationFlags.load(note); err != nil {
+		return t, err
 	}
 	t.logs, err = f.transparencyFlags.load(note)
 	return t, err
@@ -239,6 +248,7 @@ func (f trustFlags) loadAgain(ctx context.Context, db *store.DB, note func(strin
 		}
 	}
 	f.transparencyFlags.again(last, note)
+	f.revocationFlags.again(last, note)
 	return f.load(note)
 }
 

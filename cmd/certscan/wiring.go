@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdio "io"
 	"io/fs"
 	"net/netip"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/certscan/internal/certfile"
+	"example.com/certscan/internal/crl"
 	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/fetch"
 	"example.com/certscan/internal/inventory"
@@ -84,7 +86,7 @@ func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.
 
 func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {
 	fs.StringArrayVar(allow, "allow-fetch", nil, "let certificates send us to this `CIDR|HOST`, although it is private or loopback; repeatable")
-	fs.StringVar(proxy, "fetch-proxy", "", "fetch issuer certificates through the HTTP proxy at `URL`; one with a password stands in $"+proxyVariable)
+	fs.StringVar(proxy, "fetch-proxy", "", "fetch issuers, CRLs and OCSP responses through the HTTP proxy at `URL`; one with a password stands in $"+proxyVariable)
 }
 
 // fetcher gets URLs for evidence through the guarded client.
@@ -117,8 +119,9 @@ func (f fetcher) Fetch(ctx context.Context, r evidence.Request) (evidence.Answer
 // for everybody to read.
 const proxyVariable = "CERTSCAN_FETCH_PROXY"
 
-// newEvidence is the guarded way to what certificates point at.
-func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache) (*evidence.Source, error) {
+// newEvidence is the guarded way to what certificates point at. opt says where
+// to keep what was got.
+func newEvidence(io streams, allow []string, proxy string, opt evidence.Options) (*evidence.Source, error) {
 	if u, err := url.Parse(proxy); err == nil && u.User != nil {
 		return nil, usagef("--fetch-proxy has a user name: set it as %s in the environment instead", proxyVariable)
 	}
@@ -133,7 +136,28 @@ func newEvidence(io streams, allow []string, proxy string, cache evidence.Cache)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--fetch-proxy or %s: %w", proxyVariable, err)}
 	}
-	return evidence.New(evidence.Options{Fetcher: fetcher{client}, Decode: certfile.Decode, Cache: cache})
+	opt.Fetcher = fetcher{client}
+	return readingEvidence(opt)
+}
+
+// readingEvidence reads what evidence may be.
+func readingEvidence(opt evidence.Options) (*evidence.Source, error) {
+	opt.Decode, opt.NextUpdate = certfile.Decode, verify.OCSPNextUpdate
+	opt.ReadCRL = func(r stdio.Reader) (*inventory.CRL, error) { return crl.Read(r, maxCRLBytes) }
+	opt.CRLBytes = maxCRLBytes
+	return evidence.New(opt)
+}
+
+// maxCRLBytes is the largest CRL that is fetched.
+const maxCRLBytes = 128 << 20
+
+// crlDir is where the CRLs are kept that were fetched for the history at path.
+func crlDir(path string) string { return path + "-crl" }
+
+// rememberedEvidence is what a scan fetched for the history at path, and asks
+// nobody.
+func rememberedEvidence(db *store.DB, path string) (*evidence.Source, error) {
+	return readingEvidence(evidence.Options{Offline: true, Cache: db, CRLDir: crlDir(path)})
 }
 
 func exists(path string) bool {

@@ -140,6 +140,17 @@ type ScanInfo struct {
 
 	// LogList is the list of Certificate Transparency logs; nil if there is none.
 	LogList *LogListInfo `json:"ct_log_list"`
+
+	// Revocation is what was asked about it; nil for scans of versions that
+	// asked nothing.
+	Revocation *RevocationInfo `json:"revocation"`
+}
+
+// RevocationInfo says what is asked about revocation.
+type RevocationInfo struct {
+	Mode    RevocationMode `json:"mode"`
+	OneCRL  string         `json:"onecrl"` // path of the list of revoked intermediates, "" if there is none
+	Entries int            `json:"onecrl_entries"`
 }
 
 // DistrustInfo names a distrust list and its date.

@@ -18,6 +18,8 @@ const LastScan = "last"
 type judging struct {
 	Distrust []inventory.DistrustInfo `json:"distrust_lists,omitempty"`
 	LogList  *inventory.LogListInfo   `json:"ct_log_list,omitempty"`
+
+	Revocation *inventory.RevocationInfo `json:"revocation,omitempty"`
 }
 
 // BeginScan notes that a scan has begun. One that is known by its id is being
@@ -31,7 +33,7 @@ func (d *DB) BeginScan(ctx context.Context, info inventory.ScanInfo) error {
 	if err != nil {
 		return err
 	}
-	judging, err := jsonText(judging{info.Distrust, info.LogList})
+	judging, err := jsonText(judging{info.Distrust, info.LogList, info.Revocation})
 	if err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (d *DB) scans(ctx context.Context, query string, args ...any) ([]inventory.
 		last := &infos[len(infos)-1]
 		err := errors.Join(
 			json.Unmarshal([]byte(arguments), &last.Arguments), json.Unmarshal([]byte(stores), &last.Stores), json.Unmarshal([]byte(judged), &by))
-		last.Distrust, last.LogList = by.Distrust, by.LogList
+		last.Distrust, last.LogList, last.Revocation = by.Distrust, by.LogList, by.Revocation
 		return err
 	})
 	return infos, d.explain("list scans", err)

@@ -136,6 +136,8 @@ func begin(f *fixture, id string, at time.Time) {
 		Stores:   []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
 		Distrust: []inventory.DistrustInfo{{Name: "/etc/distrust.yaml", Date: "2026-10-30", Entries: 2}},
 		LogList:  &inventory.LogListInfo{Name: "/etc/logs.json", Version: "93.1", Date: "2026-11-20", Logs: 60},
+
+		Revocation: &inventory.RevocationInfo{Mode: inventory.RevocationHard, OneCRL: "/etc/onecrl.json", Entries: 1500},
 	}
 	if err := f.BeginScan(f.Context(), info); err != nil {
 		f.Fatal(err)
@@ -333,6 +335,8 @@ func scans(f *fixture) {
 		Stores:   []inventory.StoreInfo{{Name: "mozilla", Date: "2026-10-30"}},
 		Distrust: []inventory.DistrustInfo{{Name: "/etc/distrust.yaml", Date: "2026-10-30", Entries: 2}},
 		LogList:  &inventory.LogListInfo{Name: "/etc/logs.json", Version: "93.1", Date: "2026-11-20", Logs: 60},
+
+		Revocation: &inventory.RevocationInfo{Mode: inventory.RevocationHard, OneCRL: "/etc/onecrl.json", Entries: 1500},
 	}
 	for _, id := range []string{"second", "sec", "last"} {
 		got, err := f.Scan(f.Context(), id)
