@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // scripted are the scenarios that the scripts and other tests scan.
 func scripted() []string {
 	return []string{
-		"good", "good-rsa", "good-wildcard", "good-addresses-agree", "good-pinned", "good-named-elsewhere", "private-ca",
+		"good", "sct-missing", "sct-invalid", "sct-tls", "good-rsa", "good-wildcard", "good-addresses-agree", "good-pinned", "good-named-elsewhere", "private-ca",
 		"expired", "expiring-14d", "expiring-30d", "self-signed", "incomplete", "key-reused", "valid-too-long",
 		"one-stale-node", "pool", "not-deployed", "partially-deployed", "deployed",
 		"rsa-beside-expired", "default-differs", "smtp-good",
@@ -65,6 +65,7 @@ func port(t *testing.T, fleet *lab.Lab) string {
 //	$PORT              is the port of all targets
 //	$RESOLVER $ALLOW   are for --resolver and --allow-fetch
 //	$ROOTS $PRIVATE    are files for --roots
+//	$LOGS              is a file for --ct-log-list
 //	expect/NAME.pem    is the certificate that scenario NAME ought to serve
 //	$GOOD              is the SHA-256 of the certificate that "good" serves
 //	$WORK/state        is where history is kept
@@ -77,13 +78,17 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logs, err := fleet.WriteLogList(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	port := port(t, fleet)
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata",
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, "PORT="+port, "RESOLVER="+fleet.Resolver(), "ALLOW="+fleet.AllowFetch()[0],
-				"ROOTS="+public, "PRIVATE="+private, "XDG_STATE_HOME="+filepath.Join(env.WorkDir, "state"),
+				"ROOTS="+public, "PRIVATE="+private, "LOGS="+logs, "XDG_STATE_HOME="+filepath.Join(env.WorkDir, "state"),
 				"NO_COLOR=1")
 			for _, s := range fleet.Scenarios() {
 				if s.Name == "good" {

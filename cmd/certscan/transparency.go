@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"example.com/certscan/internal/ct"
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/verify"
 )
@@ -91,6 +93,26 @@ func (l logList) tellStale(at time.Time, own *scan.OwnSide, note func(string, ..
 	note("%s", m)
 	if own != nil {
 		own.Add(scan.FaultStaleLogList, m)
+	}
+}
+
+// timestamps writes what the SCTs prove, where they matter.
+func timestamps(w writer, v *inventory.Verdict) {
+	if v == nil || v.CT.Status == inventory.CTNotApplicable && len(v.CT.SCTs) == 0 {
+		return
+	}
+	said := strings.Join(nonEmpty(v.CT.Status, v.CT.Detail), ": ")
+	fmt.Fprintf(w, "%-12s %s\n", "SCTs", report.Clean(said))
+	for _, s := range v.CT.SCTs {
+		what := s.Status
+		if s.Detail != "" {
+			what += ": " + s.Detail
+		}
+		from := ""
+		if s.Log != "" {
+			from = fmt.Sprintf(" of %s (%s)", s.Log, s.Operator)
+		}
+		fmt.Fprintf(w, "%-12s %s\n", "", report.Clean(fmt.Sprintf("by %s%s: %s", s.Source, from, what)))
 	}
 }
 
