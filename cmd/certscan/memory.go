@@ -9,9 +9,9 @@ import "runtime/debug"
 // and GOMEMLIMIT in the environment have the last word.
 func collectLess(io streams, targets int) {
 	if io.env("GOGC") == "" {
-		debug.SetGCPercent(min(200, max(100, 2_000_000/max(targets, 1))))
+		debug.SetGCPercent(min(400, max(100, 4_000_000/max(targets, 1))))
 	}
 	if io.env("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(32<<20 + 700*int64(targets))
+		debug.SetMemoryLimit(42<<20 + 700*int64(targets))
 	}
 }
