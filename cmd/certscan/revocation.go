@@ -12,6 +12,7 @@ import (
 
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/onecrl"
+	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/verify"
 )
 
@@ -99,24 +100,24 @@ func readOneCRL(path string) ([]inventory.OneCRLEntry, []error, error) {
 	return list, problems, nil
 }
 
-// revocationText is what a person is told of revocation; empty if it was not
-// asked for.
-func revocationText(v inventory.RevocationVerdict) string {
-	if v.Status == inventory.NotChecked {
-		return ""
+// revocationLine tells a person what is known of revocation, if it was asked for.
+func revocationLine(w writer, v *inventory.Verdict) {
+	if v == nil || v.Revocation.Status == inventory.NotChecked || v.Revocation.Status == "" {
+		return
 	}
-	text := v.Status
-	if v.Reason != "" {
-		text += ", " + v.Reason
+	r := &v.Revocation
+	text := r.Status
+	if r.Reason != "" {
+		text += ", " + r.Reason
 	}
-	if v.Source != "" {
-		text += ", by " + v.Source
+	if r.Source != "" {
+		text += ", by " + r.Source
 	}
-	if !v.CheckedAt.IsZero() {
-		text += " of " + v.CheckedAt.UTC().Format("2006-01-02 15:04 MST")
+	if !r.CheckedAt.IsZero() {
+		text += " of " + r.CheckedAt.UTC().Format("2006-01-02 15:04 MST")
 	}
-	if v.Detail != "" {
-		text += ": " + v.Detail
+	if r.Detail != "" {
+		text += ": " + r.Detail
 	}
-	return text
+	fmt.Fprintf(w, "%-12s %s\n", "Revocation", report.Clean(text))
 }

@@ -234,6 +234,7 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 		if !e.Judgement.LastSeen.IsZero() {
 			line("Last served", e.Judgement.LastSeen.Format(time.DateTime))
 		}
+		revocationLine(w, e.Judgement.Verdict)
 		timestamps(w, e.Judgement.Verdict)
 		fmt.Fprintln(w)
 		if err := report.Tree(w, *e.Judgement.Certificate, e.Judgement.Chain, e.Judgement.Verdict.Trust.Stores, opt); err != nil {

@@ -423,6 +423,7 @@ func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.O
 			continue
 		}
 		findings(w, v.Findings)
+		revocationLine(w, v.Verdict)
 		timestamps(w, v.Verdict)
 		var stores []inventory.StoreVerdict
 		if v.Verdict != nil {

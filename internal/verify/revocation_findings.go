@@ -47,11 +47,14 @@ func revokedText(a inventory.RevocationAnswer) string {
 // sourceText names who gave an answer.
 func sourceText(a inventory.RevocationAnswer) string {
 	what := map[string]string{
-		inventory.SourceCRL: "the CRL", inventory.SourceOCSP: "the OCSP responder",
+		inventory.SourceCRL: "the CRL", inventory.SourceOCSP: "the OCSP response",
 		inventory.SourceStaple: "the stapled OCSP response", inventory.SourceOneCRL: "OneCRL",
 	}[a.Source]
-	if a.URL != "" {
-		what += " at " + quote(a.URL)
+	switch {
+	case a.URL != "":
+		what += " from " + quote(a.URL)
+	case a.Source == inventory.SourceCRL, a.Source == inventory.SourceOCSP:
+		what += " that was given"
 	}
 	return what
 }
@@ -126,7 +129,7 @@ func (x *exam) reportCRL(list ...*revocation) {
 		for _, a := range r.answers {
 			switch {
 			case a.Source != inventory.SourceCRL || a.Status != inventory.RevocationUnknown || !crlAtFault(a.Reason):
-			case a.URL == "" && r.settled(): // of several that were given another was the right one
+			case a.URL == "" && (r.settled() || a.Reason == inventory.UnknownWrongIssuer): // it was given for another certificate
 			default:
 				x.find(inventory.CodeCRLInvalid, "%s cannot be used (%s): %s", sourceText(a), a.Reason, a.Detail)
 				return
