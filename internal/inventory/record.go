@@ -210,3 +210,13 @@ type Summary struct {
 	OwnFaults          []OwnFault `json:"own_faults"`
 	Findings           []Finding  `json:"findings"` // of the fleet: of no single target
 }
+
+// SourceStatus is how a source of targets does.
+type SourceStatus struct {
+	Name        string    `json:"name"` // "file:domains.txt"
+	Kind        string    `json:"kind"` // "list" or "file"
+	Up          bool      `json:"up"`   // the last reading succeeded
+	Targets     int       `json:"targets"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	Error       string    `json:"error,omitempty"` // of the last reading
+}
