@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"example.com/certscan/internal/config"
 	"example.com/certscan/internal/report"
 )
 
@@ -95,12 +96,23 @@ func run(ctx context.Context, args []string, io streams) int {
 		return exitError // whoever reads us has gone; there is nobody to tell
 	}
 	// Arguments, file names and what SQLite says are as somebody else wrote them.
-	fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	for _, line := range linesOf(err) {
+		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(line))
+	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(io.err, "Run '%s --help' for usage.\n", called(cmd, args))
 		return exitUsage
 	}
 	return exitError
+}
+
+// linesOf is what to tell of err: one line, unless it is about many places in a
+// file.
+func linesOf(err error) []string {
+	if _, ok := errors.AsType[config.Problems](err); ok {
+		return strings.Split(err.Error(), "\n")
+	}
+	return []string{strings.ReplaceAll(err.Error(), "\n", "; ")}
 }
 
 // called is the command that args name, to point to the right help.

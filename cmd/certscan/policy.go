@@ -147,16 +147,22 @@ func (p *policies) files(labels map[string]string, named inventory.Target, verdi
 	if p == nil {
 		return
 	}
+	named.Labels = labels
+	var judged []*inventory.Certificate
 	for i := range verdicts {
 		v := &verdicts[i]
 		if v.Problem != "" {
 			continue
 		}
+		judged = append(judged, v.judged.Certificate)
 		t := named
-		t.Labels, t.Sources = labels, []string{"file:" + v.File}
+		t.Sources = []string{"file:" + v.File}
 		p.rules.Regrade(t, v.Findings)
 		v.Findings = append(v.Findings, p.rules.File(t, v.judged, at)...)
 		p.waivers.Mark(t, v.Findings)
+	}
+	if names := p.rules.Unselected(named, judged); len(names) > 0 && len(judged) > 0 {
+		note("the rules %s select none of these certificates: --name and --label say whose they are", strings.Join(names, ", "))
 	}
 	if names := p.rules.OfConnections(); len(names) > 0 {
 		note("what the rules %s ask of connections and targets was not judged: there are files only", strings.Join(names, ", "))

@@ -27,6 +27,7 @@ type writer = stdio.Writer
 // Readers never wait for a scan, and connect to nothing.
 type history struct {
 	*store.DB
+	plain *verify.Judge // without an organisation's own rules
 	judge judge
 	at    time.Time
 	past  time.Time // zero: as it stands now
@@ -101,11 +102,10 @@ func (h *history) judgeAs(ctx context.Context, io streams, f trustFlags, opt ver
 	if opt.Signatures, err = h.Signatures(ctx); err != nil {
 		return err
 	}
-	plain, err := verify.New(opt)
-	if err != nil {
+	if h.plain, err = verify.New(opt); err != nil {
 		return err
 	}
-	h.judge = h.policies.over(plain)
+	h.judge = h.policies.over(h.plain)
 	return nil
 }
 

@@ -121,6 +121,17 @@ func (p *Policy) regrade(findings []inventory.Finding, selects func(inventory.Se
 	}
 }
 
+// Unselected names the rules that select neither t nor, if it has no host, any
+// name of any of the certificates.
+func (p *Policy) Unselected(t inventory.Target, certificates []*inventory.Certificate) (names []string) {
+	for i := range p.rules {
+		if r := &p.rules[i]; !slices.ContainsFunc(certificates, func(c *inventory.Certificate) bool { return r.selectsFile(t, c) }) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
 // OfConnections names the rules that ask for something that [Policy.File] cannot
 // tell, or select by it.
 func (p *Policy) OfConnections() (names []string) {

@@ -251,6 +251,9 @@ func TestFiles(t *testing.T) {
 	if found = p.File(inventory.Target{Host: "a.example.net"}, j, at()); len(found) != 1 || found[0].Rule != "others" {
 		t.Errorf("with a name found %v", found)
 	}
+	if names := p.Unselected(inventory.Target{}, []*inventory.Certificate{j.Certificate}); len(names) != 1 || names[0] != "others" {
+		t.Errorf("not selected: %v", names)
+	}
 	if names := p.OfConnections(); len(names) != 1 || names[0] != "versions" {
 		t.Errorf("not judged: %v", names)
 	}
