@@ -26,12 +26,22 @@ type issuerServer struct {
 
 	mu     sync.Mutex
 	issuer map[string]*Certificate // by path without suffix
+
+	lists      map[string][]byte // by name, as the next
+	responders map[string]func(serial *big.Int) ([]byte, error)
+	requests   map[string]int // for lists
 }
 
 func newIssuerServer(ln net.Listener, now time.Time) *issuerServer {
-	s := &issuerServer{base: "http://" + ln.Addr().String(), now: now, issuer: make(map[string]*Certificate)}
+	s := &issuerServer{
+		base: "http://" + ln.Addr().String(), now: now, issuer: make(map[string]*Certificate),
+		lists: make(map[string][]byte), responders: make(map[string]func(*big.Int) ([]byte, error)), requests: make(map[string]int),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ca/{file}", s.authority)
+	mux.HandleFunc("GET /crl/{name}", s.list)
+	mux.HandleFunc("GET /ocsp/{name}/{request...}", s.respond)
+	mux.HandleFunc("POST /ocsp/{name}", s.respond)
 	mux.HandleFunc("GET /html", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Moved</title><p>This service has moved.\n")

@@ -66,7 +66,7 @@ func definitions() []definition {
 	return slices.Concat(
 		goodScenarios(), timeScenarios(), nameScenarios(), trustScenarios(), servedScenarios(), issuerScenarios(),
 		keyScenarios(), malformedScenarios(), transparencyScenarios(), tlsScenarios(), reachScenarios(), dnsScenarios(), fleetScenarios(),
-		changingScenarios(), starttlsScenarios(),
+		changingScenarios(), starttlsScenarios(), revocationScenarios(),
 	)
 }
 
@@ -79,8 +79,9 @@ func Tour() []string {
 		"expired", "not-yet-valid", "expiring-60d", "expiring-30d", "expiring-14d", "expiring-7d", "expiring-3d",
 		"intermediate-expires-first", "expired-intermediate", "expired-cross-sign",
 		"wrong-name", "no-san", "wildcard-public-suffix", "self-signed", "untrusted-root", "unknown-issuer", "incomplete",
+		"crl-revoked", "crl-expired", "crl-intermediate-revoked", "ocsp-good", "staple-stale", "must-staple-missing",
 		"wrong-order", "distrusted-root", "sha1-leaf", "client-certificate", "close-primes", "rsa-1024", "key-reused",
-		"valid-too-long", "malformed-leaf", "malformed-extra", "tls10-only", "client-certificate-required-tls13",
+		"valid-too-long", "sct-missing", "sct-invalid", "malformed-leaf", "malformed-extra", "tls10-only", "client-certificate-required-tls13",
 		"one-stale-node", "one-expired-node",
 		"smtp-good", "smtp-expired", "imap-injected", "postgres-good", "mysql-missing",
 		"closed", "silent", "plain-http", "reset-after-certificate-tls12", "one-address-dead", "dns-no-such-name",
