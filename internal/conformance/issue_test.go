@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,10 +48,7 @@ const (
 
 // der encodes one element.
 func der(tag byte, parts ...string) string {
-	var content string
-	for _, p := range parts {
-		content += p
-	}
+	content := strings.Join(parts, "")
 	n := len(content)
 	switch {
 	case n < 0x80:
