@@ -21,7 +21,8 @@ type inventoryFlags struct {
 	storeFlags
 	outputFlags
 	filterFlags
-	by string
+	by       string
+	chainsTo string
 }
 
 func newInventoryCommand(io streams) *cobra.Command {
@@ -45,6 +46,7 @@ it.`,
 	fs := cmd.Flags()
 	f.filterFlags.add(fs)
 	fs.StringVar(&f.by, "by", "", "count by `PROPERTY`: "+strings.Join(report.GroupKeys(), ", "))
+	fs.StringVar(&f.chainsTo, "chains-to", "", "only endpoints whose chain leads to this authority: `ISSUER|SHA256|SPKI|FILE`")
 	f.judgeFlags.add(fs, verify.ProfileAuto)
 	f.outputFlags.add(fs, report.Formats()...)
 	f.storeFlags.add(fs)
@@ -71,6 +73,11 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 		return err
 	}
 	defer h.Close()
+	if f.chainsTo != "" {
+		if keep, err = f.onlyChainsTo(ctx, io, h, keep); err != nil {
+			return err
+		}
+	}
 	if groups != nil {
 		return inventoryBy(ctx, io, f, h, keep, groups)
 	}
@@ -94,6 +101,29 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 	}
 	h.policies.tell(noter(io), true)
 	return nil
+}
+
+// onlyChainsTo narrows a filter to the endpoints whose chain leads to somebody.
+func (f *inventoryFlags) onlyChainsTo(ctx context.Context, io streams, h *history, keep filter) (filter, error) {
+	if !h.past.IsZero() {
+		return nil, usagef("--chains-to is about what is served now: leave --at out")
+	}
+	ask, err := parseChainsTo(f.chainsTo)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.chainsTo(ctx, io, ask)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[inventory.View]bool, len(found))
+	for _, s := range found {
+		there[s.View] = true
+	}
+	return func(r inventory.Result) (inventory.Result, bool) {
+		r.Endpoints = slices.DeleteFunc(r.Endpoints, func(e inventory.Endpoint) bool { return !there[e.Observation.View()] })
+		return keep(r)
+	}, nil
 }
 
 func newGroups(f inventoryFlags) (*report.Grouper, error) {

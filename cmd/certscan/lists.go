@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -115,62 +114,6 @@ func moment(flag, s string, now time.Time) (time.Time, error) {
 		return t, usagef("%s %q is neither a time nor an age: want 2026-11-22, 2026-11-22T08:00:00Z or 7d", flag, s)
 	}
 	return t, nil
-}
-
-func newWhereCommand(io streams) *cobra.Command {
-	var f listFlags
-	cmd := &cobra.Command{
-		Use:   "where SHA256|SPKI|NAME",
-		Short: "Find the endpoints that serve a certificate, a key or a name",
-		Long: `where finds the endpoints that serve a certificate in their chain, by the first
-8 or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for
-a name. A wildcard is for every name it matches; .example.com is everything
-below example.com.`,
-		Example: `  certscan where 3f0a9c11
-  certscan where '*.example.com'
-  certscan where .example.com --format csv`,
-		Args: oneArgument("a SHA-256 or a name"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := inventory.ParseQuery(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			h, err := f.open(cmd, io)
-			if err != nil {
-				return err
-			}
-			defer h.Close()
-			var places []report.Place
-			owners := make(map[string]string)
-			found, err := h.Where(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			for _, s := range found {
-				p := report.Place{Serving: s}
-				if c, ok := h.lookup(s.Certificate); ok {
-					p.Expires = c.NotAfter
-				}
-				owner, known := owners[s.View.Target]
-				if !known {
-					if st, err := h.Target(cmd.Context(), s.View.Target); err == nil {
-						owner = st.Target.Labels["owner"]
-					}
-					owners[s.View.Target] = owner
-				}
-				p.Owner = owner
-				places = append(places, p)
-			}
-			if len(places) == 0 {
-				return fmt.Errorf("no current endpoint serves %q", args[0])
-			}
-			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
-				return report.Where(w, f.format, places, opt)
-			})
-		},
-	}
-	f.add(cmd)
-	return cmd
 }
 
 func newHistoryCommand(io streams) *cobra.Command {

@@ -216,6 +216,7 @@ type Place struct {
 	inventory.Serving
 	Expires time.Time // of the certificate; zero if unknown
 	Owner   string
+	Issuer  string // the authority that was asked for, "" if none was
 }
 
 // placeRecord is a [Place] as JSON.
@@ -229,6 +230,10 @@ type placeRecord struct {
 	FirstSeen time.Time             `json:"first_seen"`
 	LastSeen  time.Time             `json:"last_seen"`
 	LastKnown bool                  `json:"last_known"`
+
+	Labels map[string]string     `json:"labels"`
+	Issuer string                `json:"issuer"` // the authority that was asked for
+	Via    inventory.Fingerprint `json:"issuer_sha256"`
 }
 
 // Where writes places, in their order.
@@ -268,6 +273,7 @@ func Where(w io.Writer, format string, places []Place, opt Options) error {
 		},
 		header: []string{
 			"target", "address", "location", "offer", "sha256", "position", "expires", "days_left", "owner", "first_seen", "last_seen", "last_known",
+			"environment", "platform", "issuer", "issuer_sha256",
 		},
 		fields: func(p Place) []string {
 			days := ""
@@ -277,11 +283,16 @@ func Where(w io.Writer, format string, places []Place, opt Options) error {
 			return []string{
 				p.View.Target, p.View.Address, p.View.Location, string(p.View.Offer), p.Certificate.String(), strconv.Itoa(p.Position),
 				stamp(p.Expires), days, p.Owner, stamp(p.FirstSeen), stamp(p.LastSeen), strconv.FormatBool(p.LastKnown),
+				p.Labels["environment"], p.Labels["platform"], p.Issuer, p.Via.String(),
 			}
 		},
 		record: func(p Place) any {
 			r := placeRecord{
 				"place", p.View, p.Certificate, p.Position, nil, p.Owner, seconds(p.FirstSeen), seconds(p.LastSeen), p.LastKnown,
+				p.Labels, p.Issuer, p.Via,
+			}
+			if r.Labels == nil {
+				r.Labels = map[string]string{}
 			}
 			if !p.Expires.IsZero() {
 				at := seconds(p.Expires)

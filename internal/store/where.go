@@ -113,7 +113,7 @@ type place struct {
 	via      inventory.Fingerprint // what made the chain one that was asked for
 }
 
-// fewLeaves and fewChains are up to how many an index is asked for each: beyond,
+// fewLeaves and fewChains are up to how many are looked for one by one: beyond,
 // to read all of a table costs less.
 const (
 	fewLeaves = 1000
@@ -168,30 +168,29 @@ func chainsWith(ctx context.Context, tx *sql.Tx, certs map[inventory.Fingerprint
 	return found, nil
 }
 
-const serverColumns = `
-	SELECT v.target, v.address, v.location, v.offer, v.chain, v.pool, v.last_chain, v.first_seen, v.last_seen, v.last_served, t.labels
-	FROM view AS v JOIN target AS t ON t.key = v.target
-	WHERE v.retired IS NULL AND t.forgotten IS NULL AND `
-
-// servers returns the current views that serve one of chains.
+// servers returns the current views that serve one of chains. It reads all
+// views: an index over them would cost each new one more than the question does.
 func servers(ctx context.Context, tx *sql.Tx, chains map[inventory.Fingerprint][]place) ([]inventory.Serving, error) {
 	s := serverReader{chains: chains}
+	const columns = `
+		SELECT v.target, v.address, v.location, v.offer, v.chain, v.pool, v.last_chain, v.first_seen, v.last_seen, v.last_served, t.labels
+		FROM view AS v JOIN target AS t ON t.key = v.target
+		WHERE v.retired IS NULL AND t.forgotten IS NULL AND `
 	if len(chains) > fewChains {
-		rows, err := tx.QueryContext(ctx, serverColumns+`(v.chain IS NOT NULL OR v.last_chain IS NOT NULL)`)
+		rows, err := tx.QueryContext(ctx, columns+`coalesce(v.chain, v.last_chain) IS NOT NULL`)
 		err = forEach(rows, err, s.row)
 		return s.found, err
 	}
+	ids := make([]string, 0, len(chains))
 	for id := range chains {
-		rows, err := tx.QueryContext(ctx, serverColumns+`v.pool IS NULL AND substr(v.chain, 1, 4) = ? AND v.chain = ?`, id[:4], id[:])
-		if err := forEach(rows, err, s.row); err != nil {
-			return nil, err
-		}
-		rows, err = tx.QueryContext(ctx, serverColumns+`v.pool IS NULL AND v.chain IS NULL AND substr(v.last_chain, 1, 4) = ? AND v.last_chain = ?`, id[:4], id[:])
-		if err := forEach(rows, err, s.row); err != nil {
-			return nil, err
-		}
+		ids = append(ids, id.String())
 	}
-	rows, err := tx.QueryContext(ctx, serverColumns+`v.pool IS NOT NULL`)
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, `WITH wanted AS MATERIALIZED (SELECT unhex(value) AS id FROM json_each(?))`+columns+
+		`(v.chain IN (SELECT id FROM wanted) OR v.last_chain IN (SELECT id FROM wanted) OR v.pool IS NOT NULL)`, string(list))
 	err = forEach(rows, err, s.row)
 	return s.found, err
 }

@@ -21,6 +21,3 @@ CREATE INDEX chain_family ON chain (family);
 -- the price of an index over all of it.
 CREATE INDEX certificate_key ON certificate (substr(spki, 1, 4));
 CREATE INDEX chain_leaf ON chain (substr(certificates, 1, 4));
-CREATE INDEX view_chain ON view (substr(chain, 1, 4)) WHERE chain IS NOT NULL;
-CREATE INDEX view_last ON view (substr(last_chain, 1, 4)) WHERE last_chain IS NOT NULL;
-CREATE INDEX view_pool ON view (id) WHERE pool IS NOT NULL;
