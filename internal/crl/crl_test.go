@@ -271,6 +271,7 @@ func TestRefusesWhatIsNotDER(t *testing.T) {
 		{"something inside the extensions' tag", func(d *draft) { d.extensions, d.afterExtensions = [][]byte{fakeExtension(false)}, integer(1) }, "follows the extensions"},
 		{"something after the signature", func(d *draft) { d.afterSignature = integer(1) }, "follows the signature"},
 		{"something after the list", func(d *draft) { d.afterAll = []byte{0} }, "follows the list"},
+		{"an entry that is longer than revokedCertificates", func(d *draft) { d.revoked = append([]byte{0x30, 5}, entry()...) }, "longer than what it is in"},
 		{"an empty revokedCertificates", func(d *draft) { d.revoked = seq() }, "is there and empty"},
 		{"empty extensions", func(d *draft) { d.extensions = [][]byte{} }, "without any"},
 		{"version 1 with extensions", func(d *draft) { d.version, d.extensions = nil, [][]byte{fakeExtension(false)} }, "version 1"},

@@ -27,7 +27,7 @@ type reading struct {
 }
 
 func readDER(in io.Reader, limit int64) (*inventory.CRL, error) {
-	r := &reading{source: newSource(in, limit)}
+	r := &reading{source: newSource(in)}
 	end, err := r.header(tagSequence, math.MaxInt64, "CertificateList")
 	if err != nil {
 		return nil, err

@@ -16,8 +16,7 @@ const (
 
 // A source is the octets of a list, in a window that moves forward.
 type source struct {
-	r     io.Reader
-	limit int64
+	r io.Reader
 
 	buf      []byte
 	pos, end int   // what is in the window and not consumed
@@ -33,8 +32,8 @@ type source struct {
 	signed io.Writer
 }
 
-func newSource(r io.Reader, limit int64) *source {
-	return &source{r: r, limit: limit, buf: make([]byte, window), all: sha256.New()}
+func newSource(r io.Reader) *source {
+	return &source{r: r, buf: make([]byte, window), all: sha256.New()}
 }
 
 // offset is where in the list the next octet stands.
@@ -65,9 +64,6 @@ func (s *source) have(n int) error {
 		m, err := s.r.Read(s.buf[s.end:])
 		s.all.Write(s.buf[s.end : s.end+m])
 		s.end += m
-		if s.base+int64(s.end) > s.limit {
-			return fail(s.limit, "larger than the %d octets that are allowed", s.limit)
-		}
 		if empty++; m > 0 {
 			empty = 0
 		}

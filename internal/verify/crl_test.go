@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"math/big"
 	"testing"
 	"time"
 
@@ -233,6 +234,8 @@ func crlUnsupported(t *testing.T, ca *issued) []crlCase {
 	others := ca.leaf(t, distribution(point, tlv(0xa2, tlv(0xa4, ca.RawSubject))))
 	some := ca.leaf(t, distribution(point, tlv(0x81, []byte{1, 0x40})))
 	either := ca.leaf(t, extension(false, tlv(0x30, tlv(0x30, point, tlv(0x81, []byte{1, 0x40})), tlv(0x30, point)), 2, 5, 29, 31))
+	const there = "http://crl.example/2.crl"
+	apart := ca.leaf(t, extension(false, tlv(0x30, tlv(0x30, point, tlv(0x81, []byte{1, 0x40})), tlv(0x30, fullName(generalURI(there)))), 2, 5, 29, 31))
 	delta := listExtension(27, true, tlv(0x02, []byte{1}))
 	of := func(e []byte, entries ...[]byte) list { return list{extensions: [][]byte{e}, entries: entries} }
 	return []crlCase{
@@ -246,6 +249,7 @@ func crlUnsupported(t *testing.T, ca *issued) []crlCase {
 		{name: "the certificate names another issuer of lists", leaf: others, want: "unknown unsupported_crl"},
 		{name: "the certificate names a list for some reasons", leaf: some, want: "unknown unsupported_crl"},
 		{name: "the certificate names another list too", leaf: either, list: of(scope(point)), want: "good"},
+		{name: "the list is the one for some reasons of two", leaf: apart, list: of(scope(point)), want: "unknown idp_mismatch"},
 		{name: "the certificate names another list too, revoked", leaf: either, list: of(scope(point), entryOf(either)), want: "revoked unspecified"},
 	}
 }
@@ -366,6 +370,55 @@ func TestCRLOfAnotherIssuer(t *testing.T) {
 		if a.Status != inventory.RevocationUnknown || a.Reason != inventory.UnknownWrongIssuer || !a.RevokedAt.IsZero() {
 			t.Errorf("by %s: %+v, want unknown wrong_issuer", by.Subject, a)
 		}
+	}
+}
+
+// Whoever is said to share the issuer's name has to have it, and the right to
+// sign lists.
+func TestCRLSignersAreLookedAt(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	leaf := ca.leaf(t)
+	j := newJudge(t, storeOf("test", false, root))
+	plain := func(u x509.KeyUsage) change {
+		return func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, u }
+	}
+	for _, tt := range []struct {
+		name   string
+		signer *issued
+		want   string
+	}{
+		{"another authority of the same name", root.ca(t, "CA"), ""},
+		{"no authority, but a signer of lists", root.ca(t, "CA", plain(x509.KeyUsageCRLSign)), ""},
+		{"neither", root.ca(t, "CA", plain(0)), inventory.UnknownUnauthorizedSigner},
+		{"another name", root.ca(t, "Other CA"), inventory.UnknownBadSignature},
+	} {
+		a := j.AskCRL(list{by: tt.signer, issuer: ca.RawSubject}.read(t), leaf.Raw, ca.Raw, now, tt.signer.Raw)
+		if a.Reason != tt.want || (a.Status == inventory.RevocationGood) != (tt.want == "") {
+			t.Errorf("%s: %s %s, want %q", tt.name, a.Status, a.Reason, tt.want)
+		}
+	}
+}
+
+// A serial number is the same number however the certificate spells it.
+func TestCRLFindsSerialsThatAreNotDER(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	leaf := ca.leaf(t, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(5) })
+	padded := bytes.Clone(leaf.Raw)
+	i := bytes.Index(padded, []byte{2, 1, 2, 2, 1, 5, 0x30}) // the version, and then the number
+	if i < 0 || padded[1] != 0x82 || padded[5] != 0x82 {
+		t.Fatalf("certificate of another form: %x", padded)
+	}
+	padded = append(padded[:i+3:i+3], append([]byte{2, 2, 0, 5}, padded[i+6:]...)...)
+	padded[3]++ // the lengths of the whole and of what is signed
+	padded[7]++
+	j := newJudge(t, storeOf("test", false, root))
+	a := j.AskCRL(list{by: ca, entries: [][]byte{entryOf(leaf)}}.read(t), padded, ca.Raw, now)
+	if a.Status != inventory.RevocationRevoked {
+		t.Errorf("%s %s (%s), want revoked", a.Status, a.Reason, a.Detail)
 	}
 }
 

@@ -7,6 +7,10 @@ import (
 )
 
 // AskCRL is what the judge has from one list about one certificate.
-func (j *Judge) AskCRL(list *inventory.CRL, c, issuer []byte, now time.Time) inventory.RevocationAnswer {
-	return j.judgeCRL(list, "", j.cert(c, false), j.cert(issuer, false), nil, now)
+func (j *Judge) AskCRL(list *inventory.CRL, c, issuer []byte, now time.Time, signers ...[]byte) inventory.RevocationAnswer {
+	var certs []*cert
+	for _, der := range signers {
+		certs = append(certs, j.cert(der, false))
+	}
+	return j.judgeCRL(list, "", j.cert(c, false), j.cert(issuer, false), certs, now)
 }
