@@ -40,6 +40,9 @@ type Log struct {
 	lies     bool // signs something else than it is asked to
 }
 
+// mergeDelay is what logs promise.
+const mergeDelay = day
+
 // logs are all of the lab's.
 type logs struct{ oak, elm, oak2, retired, rejected, unlisted, liar *Log }
 
@@ -57,7 +60,7 @@ func (l *logs) usual(lifetime time.Duration) []*Log {
 
 func newLogs(now time.Time) (*logs, error) {
 	log := func(name, operator string, state inventory.LogState, since time.Duration) *Log {
-		return &Log{name: name, operator: operator, state: state, since: now.Add(since)}
+		return &Log{name: name, operator: operator, state: state, since: now.Add(since).UTC().Truncate(time.Second)}
 	}
 	l := &logs{
 		oak:      log("Oak 2026", "Oak", inventory.LogUsable, -400*day),
@@ -191,7 +194,8 @@ func (l *Lab) LogList() inventory.LogList {
 	for _, log := range l.builder.logs.all() {
 		if !log.unlisted {
 			list.Logs[log.id] = inventory.Log{
-				ID: log.id, Description: log.name, Operator: log.operator, Key: log.spki, State: log.state, StateSince: log.since,
+				ID: log.id, Description: log.name, Operator: log.operator, Key: log.spki, MMD: mergeDelay,
+				URL: "https://" + log.operator + ".example/", State: log.state, StateSince: log.since,
 			}
 		}
 	}
@@ -223,8 +227,8 @@ func (l *Lab) WriteLogList(dir string) (string, error) {
 			continue
 		}
 		operators = append(operators, operator{in.operator, []log{{
-			in.name, in.id[:], in.spki, "https://" + in.operator + ".example/", 86400,
-			map[string]state{string(in.state): {in.since.UTC().Truncate(time.Second)}},
+			in.name, in.id[:], in.spki, "https://" + in.operator + ".example/", int(mergeDelay.Seconds()),
+			map[string]state{string(in.state): {in.since}},
 		}}})
 	}
 	text, err := json.MarshalIndent(map[string]any{

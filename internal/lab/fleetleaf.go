@@ -16,6 +16,7 @@ import (
 
 // A leafTemplate is the TBSCertificate of one of the fleet's leaves and where
 // in it the parts are that are each leaf's own. All of them have a fixed length.
+// The SCTs are the template's: as large as real ones, and valid for no other.
 type leafTemplate struct {
 	tbs                        []byte
 	serial, name, point, keyID int // offsets

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"example.com/certscan/internal/ct"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/lab"
 )
@@ -402,6 +403,29 @@ var errNoRead = errors.New("not read")
 type onlyWrite struct{ net.Conn }
 
 func (onlyWrite) Read([]byte) (int, error) { return 0, errNoRead }
+
+func TestWriteLogList(t *testing.T) {
+	t.Parallel()
+	l := start(t, lab.Options{Scenarios: []string{}})
+	path, err := l.WriteLogList(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, problems, err := ct.ParseLogList(text)
+	if err != nil || len(problems) > 0 {
+		t.Fatalf("ParseLogList: %v, %v", problems, err)
+	}
+	if diff := cmp.Diff(l.LogList(), got); diff != "" {
+		t.Errorf("list (-as is +as written):\n%s", diff)
+	}
+	if _, err := l.WriteLogList("/dev/null/nowhere"); err == nil {
+		t.Error("WriteLogList to nowhere: no error")
+	}
+}
 
 func TestWriteRoots(t *testing.T) {
 	t.Parallel()
