@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/csv"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
@@ -179,8 +180,8 @@ func TestHostileText(t *testing.T) {
 		args    string
 		formats []string
 	}{
-		{strings.Join(scan, " "), append(all, "prometheus")},
-		{"inventory --db DIR/some.db", append(all, "prometheus")},
+		{strings.Join(scan, " "), append(all, "prometheus", "sarif", "junit")},
+		{"inventory --db DIR/some.db", append(all, "prometheus", "sarif", "junit")},
 		{"inventory --db DIR/some.db --by issuer", all},
 		{"inventory --db DIR/some.db --by owner", all},
 		{"inventory --db DIR/some.db --by certificate", []string{"table", "csv"}},
@@ -224,6 +225,14 @@ func harmIn(format, text string) []string {
 		return harm(text)
 	case "csv":
 		return harmInCSV(text)
+	case "junit":
+		var doc struct {
+			Suites []struct{} `xml:"testsuite"`
+		}
+		if err := xml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Suites) == 0 {
+			return []string{fmt.Sprintf("not XML, or empty: %v", err)}
+		}
+		return harm(text)
 	case "prometheus":
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(text))
@@ -240,7 +249,7 @@ func harmIn(format, text string) []string {
 			return []string{"not JSON: " + line}
 		}
 	}
-	if format == "json" && !json.Valid([]byte(text)) {
+	if (format == "json" || format == "sarif") && !json.Valid([]byte(text)) {
 		return []string{"not JSON"}
 	}
 	return nil
