@@ -144,6 +144,7 @@ type response struct {
 	broken  bool                  // the signature is
 	sha1    bool                  // the signature is made with it
 	after   []byte                // trailing octets
+	more    []byte                // after the fields of the BasicOCSPResponse
 	edit    func(b []byte) []byte // of the ResponseData, before it is signed
 }
 
@@ -181,6 +182,7 @@ func (r response) der(tb testing.TB) []byte {
 	if len(r.certs) > 0 {
 		basic = append(basic, tlv(0xa0, tlv(0x30, bytes.Join(ders(r.certs...), nil))))
 	}
+	basic = append(basic, r.more)
 	kind := r.kind
 	if kind == nil {
 		kind = []int{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}

@@ -109,6 +109,7 @@ func TestOCSP(t *testing.T) {
 		{"delegated by another CA", delegated(other.responder(t)), "unknown unauthorized_responder"},
 		{"delegated by the root", delegated(root.responder(t)), "unknown unauthorized_responder"},
 		{"delegated by a CA of the same name", delegated(root.ca(t, "CA").responder(t)), "unknown unauthorized_responder"},
+		{"the delegate is not the one that is named", response{by: delegate, named: leaf, singles: of(good), certs: []*issued{delegate}}, "unknown unauthorized_responder"},
 		{"signed by another CA", response{by: other, singles: of(good), certs: []*issued{other}}, "unknown unauthorized_responder"},
 		{"signed by another CA in the issuer's name", response{by: other, named: ca, singles: of(good)}, "unknown bad_signature"},
 		{"signed by the leaf itself", response{by: leaf, singles: of(good), certs: []*issued{leaf}}, "unknown unauthorized_responder"},
@@ -174,6 +175,7 @@ func TestOCSP(t *testing.T) {
 		{"version 2", response{by: ca, singles: of(good), version: tlv(0xa0, tlv(0x02, []byte{1}))}, "unknown malformed"},
 		{"trailing octets", response{by: ca, singles: of(good), after: []byte{5, 0}}, "unknown malformed"},
 		{"an error and trailing octets", response{status: 3, after: []byte{0}}, "unknown malformed"},
+		{"trailing octets after the certificates", response{by: ca, singles: of(good), more: tlv(0x05)}, "unknown malformed"},
 		{"trailing octets inside", response{by: ca, singles: of(good), edit: func(b []byte) []byte { return tlv(0x30, b[content(b):], tlv(0x05)) }}, "unknown malformed"},
 		{"a length that is not DER", response{by: ca, singles: of(good), edit: func(b []byte) []byte {
 			return append([]byte{0x30, 0x83, 0, b[2], b[3]}, b[content(b):]...)
@@ -209,6 +211,29 @@ func content(b []byte) int {
 		return 2
 	}
 	return 2 + int(b[1]&0x7f)
+}
+
+// Who can forge a signature with SHA-1 must not become a responder.
+func TestOCSPResponderSignedWithSHA1(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := sign(t, caTemplate(t, "RSA Root"), nil, key)
+	leaf := root.leaf(t)
+	for weak, want := range map[bool]string{false: "good", true: "unauthorized_responder"} {
+		delegate := root.responder(t)
+		if weak {
+			delegate.Raw = resign(t, delegate.Raw, key, true)
+		}
+		f := factsOf(ders(leaf))
+		f.Observation.Staple = response{by: delegate, singles: []single{{of: leaf, issuer: root}}, certs: []*issued{delegate}}.der(t)
+		got, _ := softJudge(t, storeOf("test", false, root)).Judge(f, nil, now)
+		if v := got.Verdict.Revocation; v.Reason != want && v.Status != want {
+			t.Errorf("SHA-1 %v: %s %s, want %s", weak, v.Status, v.Reason, want)
+		}
+	}
 }
 
 // FuzzOCSP looks for responses that are read and should not be: an octet that

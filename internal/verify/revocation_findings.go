@@ -63,14 +63,14 @@ func sourceText(a inventory.RevocationAnswer) string {
 // nobody to ask is worth no word where only what was asked in vain is.
 func (x *exam) reportUnknown(leaf *revocation) {
 	hard := x.judge.opt.Revocation == inventory.RevocationHard
-	severity := inventory.CodeRevocationUnknown.DefaultSeverity()
-	if hard {
-		severity = inventory.Critical
-	}
 	tell := func(who string, r *revocation) bool {
 		d := &r.decides
 		if d.Status != inventory.RevocationUnknown || !hard && (d.Reason == unknownNoPointer || d.Reason == unknownNoIssuer) {
 			return false
+		}
+		severity := inventory.CodeRevocationUnknown.DefaultSeverity()
+		if hard {
+			severity = inventory.Critical
 		}
 		from := ""
 		if d.Source != "" {

@@ -459,3 +459,34 @@ func TestRevocationChangesWithTime(t *testing.T) {
 		t.Errorf("then: %s %s", v.Status, v.Reason)
 	}
 }
+
+// BenchmarkJudgeRevocation is what an endpoint costs whose CRL many share, once
+// everything is there. Without is the same without asking.
+func BenchmarkJudgeRevocation(b *testing.B) {
+	root := newRoot(b, "Root")
+	ca := root.ca(b, "CA", asksCRL)
+	list, above := ca.revokes(b), root.revokes(b)
+	var facts []inventory.Facts
+	for range 200 {
+		facts = append(facts, factsOf(ders(ca.leaf(b, func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://crl.example/leaf.crl"} }), ca)))
+	}
+	ev := make(inventory.EvidenceSet)
+	for url, l := range map[string]*inventory.CRL{crlURL: above, "http://crl.example/leaf.crl": list} {
+		need := inventory.Need{Kind: inventory.NeedCRL, URL: url}
+		ev[need] = inventory.Evidence{Need: need, CRL: l}
+	}
+	for name, mode := range map[string]inventory.RevocationMode{"with": inventory.RevocationSoft, "without": inventory.RevocationOff} {
+		b.Run(name, func(b *testing.B) {
+			j := revocationJudge(b, verify.Options{Stores: []inventory.TrustStore{storeOf("test", false, root)}, Revocation: mode})
+			for i := range facts {
+				if got, needs := j.Judge(facts[i], ev, now); len(needs) > 0 || mode == inventory.RevocationSoft && got.Verdict.Revocation.Status != "good" {
+					b.Fatal(needs, got.Verdict.Revocation)
+				}
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				j.Judge(facts[i%len(facts)], ev, now)
+			}
+		})
+	}
+}
