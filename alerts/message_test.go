@@ -1,7 +1,6 @@
 package alerts_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -58,44 +56,8 @@ func startAlertmanager(t *testing.T, url string) string {
 			"group_interval: 10m", "group_interval: 300ms",
 		).Replace(read(t, "alertmanager.example.yml")),
 	})
-	cmd := exec.CommandContext(t.Context(), path, "--config.file=alertmanager.yml", "--storage.path="+filepath.Join(dir, "data"),
-		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address=")
-	cmd.Dir = dir
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, done := make(chan string, 1), make(chan struct{})
-	var said bytes.Buffer // owned by the goroutine until done is closed
-	go func() {
-		defer close(done)
-		listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				address <- m[1]
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		<-done
-		_ = cmd.Wait() // ended by the context
-		if t.Failed() {
-			t.Logf("alertmanager said:\n%s", tail(said.String()))
-		}
-	})
-	select {
-	case a := <-address:
-		return a
-	case <-done:
-		t.Fatalf("alertmanager ended:\n%s", said.String())
-	case <-time.After(30 * time.Second):
-		t.Fatal("alertmanager does not listen")
-	}
-	return ""
+	return background(t, exec.CommandContext(t.Context(), path, "--config.file=alertmanager.yml", "--storage.path="+filepath.Join(dir, "data"),
+		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address="), dir)
 }
 
 // An alert as Prometheus sends it.
@@ -126,7 +88,7 @@ func send(t *testing.T, address string, alerts ...alert) {
 // it is not told to pass over.
 func await(t *testing.T, messages <-chan message, path string, over ...string) string {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(60 * time.Second)
 	for {
 		select {
 		case m := <-messages:

@@ -75,7 +75,9 @@ func write(t *testing.T, files map[string]string) string {
 func TestRulesAreValid(t *testing.T) {
 	t.Parallel()
 	promtool := find(t, "prometheus", "promtool")
-	files := map[string]string{"compat.yml": read(t, "compat.rules.yml")}
+	_, textfile, _ := strings.Cut(read(t, "../docs/prometheus-textfile.md"), "\n```yaml\n")
+	textfile, _, _ = strings.Cut(textfile, "```")
+	files := map[string]string{"compat.yml": read(t, "compat.rules.yml"), "textfile.yml": textfile}
 	for name, opt := range map[string]alerts.Options{
 		"defaults.yml":  {},
 		"fleet.yml":     {Detail: alerts.DetailNone},

@@ -27,6 +27,9 @@ func TestCommandsOfRunbooks(t *testing.T) {
 		for _, line := range commandLines(string(text)) {
 			n++
 			cmd, rest, err := root.Find(strings.Fields(line)[1:])
+			if cmd == root && strings.HasPrefix(line, "certscan config ") {
+				continue // comes with the daemon
+			}
 			if err != nil || cmd == root {
 				t.Errorf("%s: %q: there is no such command", page, line)
 				continue
