@@ -291,11 +291,11 @@ func issue(tb testing.TB, by *authority, s spec, opts []option) *authority {
 	if s.spki == "" {
 		s.spki = spkiOf(tb, s.key)
 	}
-	signer, above := s.key, s.spki
+	signer := s.key
 	identifiers := []option{set(oidSKI, false, der(0x04, keyID(s.spki)))}
 	if by != nil {
-		signer, above = by.key, by.spki
-		identifiers = append(identifiers, set(oidAKI, false, aki(keyID(above))))
+		signer = by.key
+		identifiers = append(identifiers, set(oidAKI, false, aki(keyID(by.spki))))
 	}
 	s.exts = nil
 	for _, o := range append(identifiers, opts...) {

@@ -353,6 +353,7 @@ func TestOptions(t *testing.T) {
 		{"no store", verify.Options{}, "a trust store is required"},
 		{"a tier after expiry", verify.Options{Stores: store, Tiers: []time.Duration{-time.Hour}}, "not a distance before expiry"},
 		{"a negative reference", verify.Options{Stores: store, Reference: -1}, "is negative"},
+		{"an unknown profile", verify.Options{Stores: store, Profile: "strict"}, `profile "strict" is not known`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
