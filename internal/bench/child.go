@@ -29,6 +29,8 @@ type fleetOptions struct {
 	delay time.Duration
 	dead  float64
 	dir   string
+
+	lists, entries int // CRLs, and revoked certificates on each
 }
 
 func (o *fleetOptions) flags() {
@@ -36,6 +38,8 @@ func (o *fleetOptions) flags() {
 	flag.StringVar(&o.chain, "fleet-chain", "p256", "for the fleet's process")
 	flag.DurationVar(&o.delay, "fleet-delay", 0, "for the fleet's process")
 	flag.Float64Var(&o.dead, "fleet-dead", 0, "for the fleet's process")
+	flag.IntVar(&o.lists, "fleet-lists", 0, "for the fleet's process")
+	flag.IntVar(&o.entries, "fleet-entries", 0, "for the fleet's process")
 	flag.StringVar(&o.dir, "fleet-dir", "", "for the fleet's process")
 }
 
@@ -45,6 +49,8 @@ type fleetInfo struct {
 	Names    string // file: name:port a line
 	Roots    string
 	Resolver string
+	Allow    string // for --allow-fetch
+	Requests string // URL that counts what was asked for
 	Dead     map[inventory.ReachStatus]int
 }
 
@@ -52,12 +58,13 @@ type fleetInfo struct {
 func fleet(ctx context.Context, o fleetOptions) error {
 	l, err := lab.Start(ctx, lab.Options{
 		Scenarios: []string{}, Endpoints: o.n, Chain: lab.ChainKind(o.chain), Delay: o.delay, DeadFraction: o.dead,
+		Lists: o.lists, ListEntries: o.entries,
 	})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	info := fleetInfo{Targets: o.dir + "/targets", Names: o.dir + "/names", Resolver: l.Resolver(), Dead: map[inventory.ReachStatus]int{}}
+	info := fleetInfo{Targets: o.dir + "/targets", Names: o.dir + "/names", Resolver: l.Resolver(), Allow: l.AllowFetch()[0], Requests: l.Requests(), Dead: map[inventory.ReachStatus]int{}}
 	if info.Roots, _, err = l.WriteRoots(o.dir); err != nil {
 		return err
 	}

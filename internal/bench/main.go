@@ -76,6 +76,7 @@ func parts() []part {
 		{"phases", func(ctx context.Context, l *lane) error { return l.phases(ctx) }},
 		{"overload", func(ctx context.Context, l *lane) error { return l.overload(ctx) }},
 		{"dead", func(ctx context.Context, l *lane) error { return l.dead(ctx) }},
+		{"revocation", func(ctx context.Context, l *lane) error { return l.revocation(ctx) }},
 		{"memory", func(ctx context.Context, l *lane) error { return l.memory(ctx) }},
 		{"growth", func(ctx context.Context, l *lane) error { return l.growth(ctx) }},
 	}

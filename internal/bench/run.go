@@ -49,7 +49,8 @@ func (l *lane) startFleet(ctx context.Context, o fleetOptions) (info fleetInfo, 
 		return info, nil, err
 	}
 	cmd := command(ctx, l.self, "-role", "fleet", "-fleet-n", strconv.Itoa(o.n), "-fleet-chain", o.chain,
-		"-fleet-delay", o.delay.String(), "-fleet-dead", fmt.Sprint(o.dead), "-fleet-dir", o.dir)
+		"-fleet-delay", o.delay.String(), "-fleet-dead", fmt.Sprint(o.dead), "-fleet-dir", o.dir,
+		"-fleet-lists", strconv.Itoa(o.lists), "-fleet-entries", strconv.Itoa(o.entries))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return info, nil, err
@@ -77,9 +78,12 @@ type summary struct {
 	Critical     int
 }
 
+// report is the file that scan's report goes to.
+func (l *lane) report() string { return filepath.Join(l.dir, "report.jsonl") }
+
 // scan runs certscan and checks that it saw what is there.
 func (l *lane) scan(ctx context.Context, want summary, args ...string) (usage, error) {
-	report := filepath.Join(l.dir, "report.jsonl")
+	report := l.report()
 	args = append([]string{"scan", "--quiet", "--fail-on", "never", "--format", "jsonl", "-o", report}, args...)
 	u, err := timed(command(ctx, l.certscan, args...))
 	if err != nil {

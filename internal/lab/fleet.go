@@ -42,6 +42,7 @@ type fleet struct {
 	addresses []netip.Addr
 	refused   netip.Addr // nobody listens here
 	port      uint16
+	lists     int
 
 	deaths []fate
 	leaf   leafTemplate
@@ -73,7 +74,14 @@ func newFleet(b *builder, opt Options) (*fleet, error) {
 		return nil, err
 	}
 	f.issuing = b.authority("fleet-issuing", f.root, withKey(key))
-	first := b.leaf(f.issuing, fleetName(0))
+	if f.lists = max(1, opt.Lists); f.lists > 1000 {
+		return nil, fmt.Errorf("%d CRLs: want 1 to 1000", opt.Lists)
+	}
+	for i := range f.lists {
+		name := fleetListName(i)
+		b.issuers.publishList(name, b.longList(f.issuing, listSpec{point: b.issuers.listURL(name)}, opt.ListEntries))
+	}
+	first := b.leaf(f.issuing, fleetName(0), withLists(b.issuers.listURL(fleetListName(0))))
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -106,6 +114,8 @@ func (f *fleet) start(farm *farm) (err error) {
 }
 
 func fleetName(i int) string { return fmt.Sprintf("n%06d%s", i, fleetSuffix) }
+
+func fleetListName(i int) string { return fmt.Sprintf("fleet-list-%03d", i) }
 
 // index returns the number in a name that fleetName made.
 func (f *fleet) index(name string) (int, bool) {

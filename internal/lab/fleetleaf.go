@@ -20,6 +20,7 @@ import (
 type leafTemplate struct {
 	tbs                        []byte
 	serial, name, point, keyID int // offsets
+	list                       int // offset of the CRL's name in its URL
 	issuing                    *Certificate
 	hash                       crypto.Hash
 	algorithm                  pkix.AlgorithmIdentifier
@@ -53,6 +54,7 @@ func newLeafTemplate(leaf, issuing *Certificate) (t leafTemplate, err error) {
 		bytes  []byte
 	}{
 		{&t.serial, parts.Serial.Bytes()}, {&t.name, []byte(fleetName(0))}, {&t.point, point}, {&t.keyID, leaf.keyID},
+		{&t.list, []byte(fleetListName(0))},
 	} {
 		if bytes.Count(t.tbs, part.bytes) != 1 {
 			return t, fmt.Errorf("fleet template: %x does not stand in it once", part.bytes)
@@ -62,8 +64,9 @@ func newLeafTemplate(leaf, issuing *Certificate) (t leafTemplate, err error) {
 	return t, nil
 }
 
-// issue makes the chain for name, which is as long as the template's.
-func (t leafTemplate) issue(name string) (*tls.Certificate, error) {
+// issue makes the chain for a name, which is as long as the template's, and with
+// the name of a CRL, which is too.
+func (t leafTemplate) issue(name, list string) (*tls.Certificate, error) {
 	key, err := NewKey()
 	if err != nil {
 		return nil, err
@@ -75,6 +78,7 @@ func (t leafTemplate) issue(name string) (*tls.Certificate, error) {
 	id := sha256.Sum256(point)
 	tbs := slices.Clone(t.tbs)
 	copy(tbs[t.name:], name)
+	copy(tbs[t.list:], list)
 	copy(tbs[t.point:], point)
 	copy(tbs[t.keyID:t.keyID+keyIDSize], id[:])
 	serial := tbs[t.serial : t.serial+serialSize]
@@ -102,7 +106,7 @@ func (f *fleet) certificate(i int) (*tls.Certificate, error) {
 	if c := f.certs[i].Load(); c != nil {
 		return c, nil
 	}
-	c, err := f.leaf.issue(fleetName(i))
+	c, err := f.leaf.issue(fleetName(i), fleetListName(i%f.lists))
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func newIssuerServer(ln net.Listener, now time.Time) *issuerServer {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ca/{file}", s.authority)
 	mux.HandleFunc("GET /crl/{name}", s.list)
+	mux.HandleFunc("GET /requests", s.counts)
 	mux.HandleFunc("GET /ocsp/{name}/{request...}", s.respond)
 	mux.HandleFunc("POST /ocsp/{name}", s.respond)
 	mux.HandleFunc("GET /html", func(w http.ResponseWriter, _ *http.Request) {

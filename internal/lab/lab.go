@@ -42,6 +42,11 @@ type Options struct {
 	// [ChainP256].
 	Chain ChainKind
 
+	// Lists is how many CRLs the scale fleet's certificates share, 1 to 1000, and
+	// ListEntries how many others are revoked on each. Defaults to one that is
+	// empty.
+	Lists, ListEntries int
+
 	// Delay is how long the scale fleet takes before it answers a ClientHello,
 	// and so how long a handshake with it takes.
 	Delay time.Duration
@@ -133,6 +138,9 @@ func (l *Lab) AllowFetch() []string { return []string{netip.PrefixFrom(l.issuers
 // Targets returns the scale fleet: each target, with its address pinned, and how
 // a connection to it ends.
 func (l *Lab) Targets() iter.Seq2[string, inventory.ReachStatus] { return l.fleet.targets }
+
+// Requests is the URL that says, in JSON, how often each CRL was asked for.
+func (l *Lab) Requests() string { return l.builder.issuers.base + "/requests" }
 
 func (l *Lab) startIssuers(now time.Time) error {
 	ln, err := listenAt(l.issuers, 0)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/tls"
@@ -8,6 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
 	"io"
 	"math/big"
 	"net/http"
@@ -60,6 +63,54 @@ func (b *builder) list(issuer *Certificate, spec listSpec) []byte {
 	}
 	by.PublicKey = spec.key.Public() // so that crypto/x509 lets it sign in another's name
 	der, err := x509.CreateRevocationList(rand.Reader, list, by, spec.key)
+	b.fail(err)
+	return der
+}
+
+// A tbsList is a TBSCertList (RFC 5280, section 5.1).
+type tbsList struct {
+	Version    int
+	Algorithm  pkix.AlgorithmIdentifier
+	Issuer     asn1.RawValue
+	ThisUpdate time.Time
+	NextUpdate time.Time
+	Revoked    []asn1.RawValue  `asn1:"optional,omitempty"`
+	Extensions []pkix.Extension `asn1:"explicit,tag:0"`
+}
+
+// longList issues a CRL with so many entries of nobody's serial numbers, which
+// crypto/x509 would take long for.
+func (b *builder) longList(issuer *Certificate, spec listSpec, entries int) []byte {
+	short := b.list(issuer, spec)
+	if b.err != nil || entries == 0 {
+		return short
+	}
+	entry, err := asn1.Marshal(struct {
+		Serial *big.Int
+		Time   time.Time
+	}{new(big.Int).Lsh(big.NewInt(0x41), 8*(serialSize-1)), b.now.Add(-2 * day).UTC()})
+	b.fail(err)
+	const serial = 4 // where it begins in entry
+	revoked := bytes.Repeat(entry, entries)
+	for i := range entries {
+		binary.BigEndian.PutUint64(revoked[i*len(entry)+serial+serialSize-8:], mix(uint64(i)))
+	}
+	var list struct {
+		TBS       tbsList
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	_, err = asn1.Unmarshal(short, &list)
+	b.fail(err)
+	list.TBS.Revoked = []asn1.RawValue{{FullBytes: revoked}}
+	tbs, err := asn1.Marshal(list.TBS)
+	b.fail(err)
+	signature, err := sign(tbs, issuer.Key, defaultHash(issuer.Key))
+	b.fail(err)
+	der, err := asn1.Marshal(envelope{
+		TBS: asn1.RawValue{FullBytes: tbs}, SignatureAlgorithm: list.Algorithm,
+		Signature: asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
+	})
 	b.fail(err)
 	return der
 }
@@ -199,11 +250,12 @@ func (s *issuerServer) publishResponder(name string, answer func(serial *big.Int
 	s.responders[name] = answer
 }
 
-// asked counts the requests for a list.
-func (s *issuerServer) asked(name string) int {
+// counts says how often each list was asked for, in JSON.
+func (s *issuerServer) counts(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.requests[name]
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.requests) // who has left needs no answer
 }
 
 func (s *issuerServer) list(w http.ResponseWriter, r *http.Request) {
