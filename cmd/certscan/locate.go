@@ -52,6 +52,9 @@ func wordsOf(file string) map[string]int {
 	for n := 1; sc.Scan(); n++ {
 		text, _, _ := strings.Cut(sc.Text(), "#")
 		for w := range strings.FieldsFuncSeq(strings.ToLower(text), func(r rune) bool { return strings.ContainsRune(" \t,;\"'{}=", r) }) {
+			if _, rest, ok := strings.Cut(w, "://"); ok { // as a URL
+				w, _, _ = strings.Cut(rest, "/")
+			}
 			for _, w := range []string{w, strings.TrimSuffix(w, "."), strings.Trim(w, "[]")} {
 				if words[w] == 0 {
 					words[w] = n

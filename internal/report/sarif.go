@@ -265,7 +265,7 @@ func (at spot) location() sarifLocation {
 // artifact names a file as services find it: relative to the root of the
 // repository, which is where they take a run to have been.
 func artifact(path string) sarifArtifact {
-	u := url.URL{Path: filepath.ToSlash(path)}
+	u := url.URL{Path: filepath.ToSlash(filepath.Clean(path))}
 	if filepath.IsAbs(path) {
 		u.Scheme = "file"
 		return sarifArtifact{URI: u.String()}
