@@ -211,7 +211,7 @@ func (s *ocspSingle) readID(id element) bool {
 	serial, ok4 := in.take(tagInteger)
 	ai := alg.inner()
 	oid, ok5 := ai.take(tagOID)
-	s.hash, s.nameHash, s.issuerHash, s.serial = string(oid.content), name.content, key.content, serial.content
+	s.hash, s.nameHash, s.issuerHash, s.serial = string(oid.content), name.content, key.content, shortest(serial.content)
 	return ok1 && ok2 && ok3 && ok4 && ok5 && in.clean() && len(s.serial) > 0
 }
 

@@ -134,7 +134,7 @@ func (s *ocspSingle) rank() int {
 
 // isFor reports whether s is about c (RFC 6960, section 4.1.1).
 func (s *ocspSingle) isFor(c, issuer *cert) bool {
-	if !bytes.Equal(s.serial, c.serial) {
+	if len(c.serial) == 0 || !bytes.Equal(s.serial, shortest(c.serial)) {
 		return false
 	}
 	var h crypto.Hash
@@ -330,7 +330,7 @@ func ocspRequest(c, issuer *cert) []byte {
 		[]byte("\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00"),
 		appendElement(nil, tagOctetString, nameHash[:]),
 		appendElement(nil, tagOctetString, keyHash[:]),
-		appendElement(nil, tagInteger, c.serial))
+		appendElement(nil, tagInteger, shortest(c.serial)))
 	for range 4 { // Request, requestList, TBSRequest, OCSPRequest
 		id = appendElement(nil, tagSequence, id)
 	}
@@ -347,7 +347,7 @@ func ocspSCTs(response []byte, c, issuer *cert) []byte {
 	}
 	for i := range r.singles {
 		s := &r.singles[i]
-		if s.scts != nil && (issuer != nil && s.isFor(c, issuer) || issuer == nil && bytes.Equal(s.serial, c.serial)) {
+		if s.scts != nil && (issuer != nil && s.isFor(c, issuer) || issuer == nil && bytes.Equal(s.serial, shortest(c.serial))) {
 			return s.scts
 		}
 	}

@@ -171,6 +171,8 @@ type question struct {
 	leaf   bool
 }
 
+func (q question) selfSigned() bool { return q.issuer != nil && q.issuer.key.id == q.cert.key.id }
+
 // ask collects the answers about one certificate: what is known of it, what was
 // given and served, its CRL, and where that does not settle it, OCSP. What is
 // not there yet it asks for, one address after the other.
@@ -195,7 +197,7 @@ func (x *exam) ask(q question, ev inventory.EvidenceSet) revocation {
 		if q.leaf {
 			x.askStaple(&r, q)
 		}
-		if !r.revoked() {
+		if !r.revoked() && !q.selfSigned() {
 			x.askFetched(&r, q, signers, ev)
 		}
 	}
@@ -209,6 +211,9 @@ func (x *exam) ask(q question, ev inventory.EvidenceSet) revocation {
 func (x *exam) unasked(q question) inventory.RevocationAnswer {
 	a := inventory.RevocationAnswer{Status: inventory.RevocationUnknown}
 	switch {
+	case q.selfSigned():
+		a.Status, a.Reason = inventory.RevocationNotApplicable, "self_signed"
+		a.Detail = "it is signed with its own key, and whoever has that can say anything of it"
 	case !q.cert.pointsToRevocation() && q.leaf && q.cert.shortLived():
 		a.Status, a.Reason = inventory.RevocationNotApplicable, "short_lived"
 		a.Detail = "it is valid for so short a time that nobody is told of its revocation"

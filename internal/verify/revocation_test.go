@@ -372,6 +372,18 @@ func TestRevocationWithoutTrust(t *testing.T) {
 	}
 }
 
+// What a self-signed certificate says of itself is not worth a question.
+func TestRevocationOfSelfSigned(t *testing.T) {
+	t.Parallel()
+	own := sign(t, func() *x509.Certificate { c := leafTemplate(t); asksCRL(c); return c }(), nil, newKey(t))
+	for anchor, want := range map[*issued]string{own: "trust_anchor", newRoot(t, "Root"): "self_signed"} {
+		got, needs := softJudge(t, storeOf("test", false, anchor)).Judge(factsOf(ders(own)), nil, now)
+		if v := got.Verdict.Revocation; v.Status != "not_applicable" || v.Reason != want || len(needs) > 0 {
+			t.Errorf("%s %s, needs %v; want %s", v.Status, v.Reason, needs, want)
+		}
+	}
+}
+
 // A list is signed by the issuer's other key, and somebody vouches for it.
 func TestRevocationAfterRollover(t *testing.T) {
 	t.Parallel()
