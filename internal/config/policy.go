@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func (d *decoder) requirements(n node, r *inventory.Requirements) {
 		"min_tls":            func(n node) { r.MinTLS = tlsVersion(n) },
 		"min_tls_accepted":   func(n node) { r.MinTLSAccepted = tlsVersion(n) },
 		"forbidden_ciphers":  func(n node) { r.ForbiddenCiphers = items(n, cipherClass) },
-		"forbidden_accepted": func(n node) { r.ForbiddenCiphersAccepted = items(n, cipherClass) },
+		"forbidden_accepted": func(n node) { r.ForbiddenAccepted = items(n, acceptedClass) },
 		"max_validity":       func(n node) { r.MaxValidity = n.duration() },
 		"min_left":           func(n node) { r.MinLeft = n.duration() },
 		"labels":             func(n node) { r.Labels = d.labels(n) },
@@ -92,6 +93,11 @@ func (d *decoder) requirements(n node, r *inventory.Requirements) {
 func only(n node, w string) bool { return word(n, w) == w }
 
 func cipherClass(n node) inventory.CipherClass { return word(n, inventory.CipherClasses()...) }
+
+// acceptedClass reads a class that servers can be asked about.
+func acceptedClass(n node) inventory.CipherClass {
+	return word(n, slices.Sorted(maps.Keys(inventory.AcceptedClasses()))...)
+}
 
 // tlsVersion reads "1.2" or "TLS 1.2".
 func tlsVersion(n node) string {

@@ -84,9 +84,9 @@ waivers:
 							{Kind: "ECDSA", Param: "P-256"}, {Kind: "RSA", Least: 3072}, {Kind: "Ed25519"}, {Kind: "ECDSA", Param: "P-384"}, {Kind: "RSA", Param: "2048"},
 						},
 						MinTLS: "TLS 1.2", MinTLSAccepted: "TLS 1.2",
-						ForbiddenCiphers:         []inventory.CipherClass{inventory.CipherCBC, inventory.Cipher3DES},
-						ForbiddenCiphersAccepted: []inventory.CipherClass{inventory.CipherRC4},
-						MaxValidity:              90 * 24 * time.Hour, MinLeft: 36 * time.Hour,
+						ForbiddenCiphers:  []inventory.CipherClass{inventory.CipherCBC, inventory.Cipher3DES},
+						ForbiddenAccepted: []inventory.CipherClass{inventory.CipherRC4},
+						MaxValidity:       90 * 24 * time.Hour, MinLeft: 36 * time.Hour,
 						Labels: map[string]string{"owner": "", "environment": ""}, Names: []string{"*.example.com"},
 						ForbidWildcards: true, PostQuantum: true, RevocationGood: true, CTCompliant: true, Ports: []uint16{443, 8443},
 					},
@@ -166,6 +166,10 @@ func TestMistakes(t *testing.T) {
 		{
 			"severities", "policy:\n  severities:\n  - {code: expired}\n  - {code: policy, severity: info, at_most: info}\n",
 			[]string{"policy.severities[0]: want severity or at_most", "policy.severities[1]: severity and at_most exclude each other"},
+		},
+		{
+			"a class that no server can be asked about", "policy: {rules: [{name: a, severity: info, require: {forbidden_accepted: [cbc]}}]}\n",
+			[]string{`forbidden_accepted[0]: "cbc" is not known: want one of 3des, anonymous, cbc_sha1, des`},
 		},
 		{"an issuer that is anybody", "policy: {rules: [{name: a, severity: info, require: {issuers: [{}]}}]}\n", []string{"issuers[0]: names no issuer"}},
 		{"anchors", "policy: &a\n  rules: []\n", []string{"policy: is an alias or anchor: want a mapping"}},

@@ -39,8 +39,9 @@ type Requirements struct {
 	// least that the server may accept at all: "TLS 1.2".
 	MinTLS, MinTLSAccepted string
 
-	// Ciphers that may not be negotiated, or not accepted at all.
-	ForbiddenCiphers, ForbiddenCiphersAccepted []CipherClass
+	// ForbiddenCiphers may not be negotiated, ForbiddenAccepted, which are among
+	// [AcceptedClasses], not accepted at all.
+	ForbiddenCiphers, ForbiddenAccepted []CipherClass
 
 	MaxValidity time.Duration // of the leaf, from not-before to not-after
 	MinLeft     time.Duration // until the effective expiry
@@ -171,11 +172,23 @@ const (
 	Cipher3DES      CipherClass = "3des"
 	CipherRSAKex    CipherClass = "rsa_key_exchange" // no forward secrecy
 	CipherCBC       CipherClass = "cbc"              // no authenticated encryption
+	CipherCBCSHA1   CipherClass = "cbc_sha1"         // the part of it that is asked about
+	CipherSmallDH   CipherClass = "small_dh"         // DHE below 2048 bits
 )
 
-// CipherClasses returns every class.
+// CipherClasses returns the classes that the name of a suite tells.
 func CipherClasses() []CipherClass {
 	return []CipherClass{CipherNull, CipherAnonymous, CipherExport, CipherRC4, CipherDES, Cipher3DES, CipherRSAKex, CipherCBC}
+}
+
+// AcceptedClasses returns the classes that servers can be asked about, with the
+// word of [AcceptsWords] for each.
+func AcceptedClasses() map[CipherClass]string {
+	return map[CipherClass]string{
+		CipherNull: AcceptsNULL, CipherAnonymous: AcceptsAnonymous, CipherExport: AcceptsExport, CipherRC4: AcceptsRC4,
+		CipherDES: AcceptsDES, Cipher3DES: Accepts3DES, CipherRSAKex: AcceptsRSAKeyExchange, CipherCBCSHA1: AcceptsCBCSHA1,
+		CipherSmallDH: AcceptsSmallDH,
+	}
 }
 
 // Has reports whether the suite with this IANA name is of class c.

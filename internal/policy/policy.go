@@ -137,7 +137,7 @@ func (p *Policy) Unselected(t inventory.Target, certificates []*inventory.Certif
 func (p *Policy) OfConnections() (names []string) {
 	for _, r := range p.rules {
 		q := &r.Require
-		if q.MinTLS != "" || q.MinTLSAccepted != "" || q.ForbiddenCiphers != nil || q.ForbiddenCiphersAccepted != nil ||
+		if q.MinTLS != "" || q.MinTLSAccepted != "" || q.ForbiddenCiphers != nil || q.ForbiddenAccepted != nil ||
 			q.PostQuantum || q.Labels != nil || q.Ports != nil {
 			names = append(names, r.Name)
 		}

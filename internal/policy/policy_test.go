@@ -131,9 +131,19 @@ func TestRequirements(t *testing.T) {
 		{"bad cipher", inventory.Requirements{ForbiddenCiphers: []inventory.CipherClass{inventory.CipherCBC}}, func(f *inventory.Facts, _ *inventory.Judgement) {
 			f.Observation.TLS.CipherSuite = "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"
 		}, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA is cbc"},
-		{"bad cipher accepted", inventory.Requirements{ForbiddenCiphersAccepted: []inventory.CipherClass{inventory.Cipher3DES}}, func(f *inventory.Facts, _ *inventory.Judgement) {
-			f.Observation.TLS.Accepts = []string{"TLS_RSA_WITH_3DES_EDE_CBC_SHA"}
-		}, "which is 3des"},
+		{"no bad cipher accepted", inventory.Requirements{ForbiddenAccepted: []inventory.CipherClass{inventory.Cipher3DES, inventory.CipherRC4}}, nil, ""},
+		{"bad cipher accepted", inventory.Requirements{ForbiddenAccepted: []inventory.CipherClass{inventory.Cipher3DES}}, func(f *inventory.Facts, _ *inventory.Judgement) {
+			f.Observation.TLS.Accepts = []string{inventory.Accepts3DES}
+		}, "the server accepts 3DES: it is forbidden"},
+		{"no clear answer about a cipher", inventory.Requirements{ForbiddenAccepted: []inventory.CipherClass{inventory.Cipher3DES}}, func(f *inventory.Facts, _ *inventory.Judgement) {
+			f.Observation.TLS.AcceptsUnknown = []string{inventory.Accepts3DES}
+		}, "whether the server accepts 3DES is not known"},
+		{"no clear answer about a version", inventory.Requirements{MinTLSAccepted: "TLS 1.2"}, func(f *inventory.Facts, _ *inventory.Judgement) {
+			f.Observation.TLS.AcceptsUnknown = []string{inventory.AcceptsTLS10, inventory.AcceptsTLS13}
+		}, "whether the server accepts TLS 1.0 is not known"},
+		{"what is negotiated is accepted", inventory.Requirements{MinTLSAccepted: "TLS 1.2"}, func(f *inventory.Facts, _ *inventory.Judgement) {
+			f.Observation.TLS.Version, f.Observation.TLS.Accepts = "TLS 1.1", []string{}
+		}, "the server accepts TLS 1.1: want TLS 1.2 or later"},
 		{"post-quantum", inventory.Requirements{PostQuantum: true}, nil, ""},
 		{"no post-quantum", inventory.Requirements{PostQuantum: true}, func(f *inventory.Facts, _ *inventory.Judgement) { f.Observation.TLS.PostQuantum = new(bool) }, "takes no post-quantum"},
 		{"post-quantum not asked", inventory.Requirements{PostQuantum: true}, func(f *inventory.Facts, _ *inventory.Judgement) { f.Observation.TLS.PostQuantum = nil }, "is not known"},

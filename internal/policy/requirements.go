@@ -249,19 +249,26 @@ func (e *exam) connection() {
 // accepts asks about what the server would agree to.
 func (e *exam) accepts(t *inventory.TLSFacts) {
 	r := e.require
-	if r.MinTLSAccepted != "" || len(r.ForbiddenCiphersAccepted) > 0 {
-		if t == nil || t.Accepts == nil {
-			e.fail("what the server accepts is not known; run with --accepts")
-		} else {
-			for _, word := range t.Accepts {
-				e.accepted(word)
+	if t == nil {
+		t = new(inventory.TLSFacts)
+	}
+	if least := r.MinTLSAccepted; least != "" {
+		for _, v := range inventory.TLSVersions() {
+			if !notBelow(v, least) {
+				e.accepted(t, v, t.Version == v, "want "+least+" or later")
 			}
 		}
 	}
+	for _, c := range r.ForbiddenAccepted {
+		e.accepted(t, inventory.AcceptedClasses()[c], c.Has(t.CipherSuite), "it is forbidden")
+	}
+	if (r.MinTLSAccepted != "" || len(r.ForbiddenAccepted) > 0) && t.Accepts == nil {
+		e.fail("what the server accepts is not known; run with --accepts")
+	}
 	if r.PostQuantum {
 		switch {
-		case t != nil && strings.Contains(t.Group, "MLKEM"):
-		case t == nil || t.PostQuantum == nil:
+		case strings.Contains(t.Group, "MLKEM"):
+		case t.PostQuantum == nil:
 			e.fail("whether the server takes a post-quantum key exchange is not known; run with --accepts")
 		case !*t.PostQuantum:
 			e.fail("the server takes no post-quantum key exchange")
@@ -269,17 +276,14 @@ func (e *exam) accepts(t *inventory.TLSFacts) {
 	}
 }
 
-func (e *exam) accepted(word string) {
-	if slices.Contains(inventory.TLSVersions(), word) {
-		if least := e.require.MinTLSAccepted; least != "" && !notBelow(word, least) {
-			e.fail("the server accepts %s: want %s or later", word, least)
-		}
-		return
-	}
-	for _, c := range e.require.ForbiddenCiphersAccepted {
-		if strings.EqualFold(word, string(c)) || c.Has(word) {
-			e.fail("the server accepts %s, which is %s", strings.Trim(quote(word), `"`), c)
-		}
+// accepted says what is wrong if the server accepts word, which it does at any
+// rate if that was negotiated.
+func (e *exam) accepted(t *inventory.TLSFacts, word string, negotiated bool, why string) {
+	switch {
+	case negotiated, slices.Contains(t.Accepts, word):
+		e.fail("the server accepts %s: %s", word, why)
+	case slices.Contains(t.AcceptsUnknown, word):
+		e.fail("whether the server accepts %s is not known, it gave no clear answer: %s", word, why)
 	}
 }
 
