@@ -182,6 +182,14 @@ func reported(verdicts []fileVerdict) []report.File {
 	return files
 }
 
+// codeAndRule names what f is: "expired", "policy:keys".
+func codeAndRule(f inventory.Finding) string {
+	if f.Rule == "" {
+		return string(f.Code)
+	}
+	return string(f.Code) + ":" + report.Clean(f.Rule)
+}
+
 // waivedNote says under a finding who answers for it.
 func waivedNote(f inventory.Finding) string {
 	switch {

@@ -251,7 +251,7 @@ func findings(w writer, list []inventory.Finding) {
 		if !f.Since.IsZero() {
 			since = ", since " + f.Since.Format(time.DateTime)
 		}
-		fmt.Fprintf(w, "%-12s %s: %s (%s%s%s)\n", "Finding", f.Code, report.Clean(f.Message), f.Severity, since, waivedNote(f))
+		fmt.Fprintf(w, "%-12s %s: %s (%s%s%s)\n", "Finding", codeAndRule(f), report.Clean(f.Message), f.Severity, since, waivedNote(f))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -129,6 +130,9 @@ func (d *decoder) parse(text []byte) (node, bool) {
 				p.Line, p.Column = tok.Position.Line, tok.Position.Column
 			}
 		}
+		if bareStar.Match(text) {
+			p.Err = fmt.Errorf("%w; text that begins with * stands in quotation marks", p.Err)
+		}
 		d.problems = append(d.problems, p)
 		return whole, false
 	}
@@ -142,6 +146,9 @@ func (d *decoder) parse(text []byte) (node, bool) {
 	}
 	return node{d: d, y: f.Docs[0].Body}, true
 }
+
+// bareStar matches a value that is a star, as selectors may be.
+var bareStar = regexp.MustCompile(`(?m)(:|-)[ \t]+\*[ \t]*($|#)`)
 
 // checkNesting refuses text that would keep the parser busy.
 func checkNesting(text string) error {

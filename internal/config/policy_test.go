@@ -143,6 +143,7 @@ func TestMistakes(t *testing.T) {
 			"a selector without quotation marks", "waivers:\n  - targets: *.example.com\n    code: expired\n    owner: a\n    reason: b\n    until: 2026-12-01\n",
 			[]string{"quotation marks"},
 		},
+		{"a star without quotation marks", "waivers:\n  - targets: *\n    code: expired\n", []string{"is not YAML", "quotation marks"}},
 		{
 			"a waiver without an end", "waivers:\n  - targets: a.example\n    code: expird\n    owner: \"\"\n    reason: b\n",
 			[]string{
