@@ -5,12 +5,14 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,7 +151,7 @@ func trustRows() []row {
 }
 
 func keyRows() []row {
-	rsa := func(bits int) func(testing.TB) given {
+	size := func(bits int) func(testing.TB) given {
 		return func(tb testing.TB) given {
 			k, err := rsaOf(tb, bits)
 			if err != nil {
@@ -171,14 +173,25 @@ func keyRows() []row {
 			return direct(nil, with(withKey(k)))(tb)
 		}
 	}
+	modulus := sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+	exponent := func(e *big.Int) func(testing.TB) given {
+		return func(tb testing.TB) given {
+			k, err := modulus()
+			if err != nil {
+				tb.Fatal(err)
+			}
+			key := seq(integer(tb, k.N), integer(tb, e))
+			return spki(seq(seq(oid("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"), der(0x05)), der(0x03, "\x00"+key)))(tb)
+		}
+	}
 	okp := func(id string, octets int) string {
 		return seq(seq(oid(id)), der(0x03, "\x00"+strings.Repeat("\x01", octets)))
 	}
 	return []row{
-		{"row 66: RSA 512", rsa(512), "", found("weak_key"), "(critical)"},
-		{"row 66: RSA 1024", rsa(1024), "", found("weak_key"), ""},
-		{"row 66: RSA 2047, which is too few and no multiple of 8", rsa(2047), "", found("rsa_modulus", "weak_key"), ""},
-		{"row 66: RSA 2048", rsa(2048), "", nil, ""},
+		{"row 66: RSA 512", size(512), "", found("weak_key"), "(critical)"},
+		{"row 66: RSA 1024", size(1024), "", found("weak_key"), ""},
+		{"row 66: RSA 2047, which is too few and no multiple of 8", size(2047), "", found("rsa_modulus", "weak_key"), ""},
+		{"row 66: RSA 2048", size(2048), "", nil, ""},
 		{"row 67: P-224", on(elliptic.P224()), "", found("weak_key"), "(critical)"},
 		{"row 67: P-192", curve("\x2a\x86\x48\xce\x3d\x03\x01\x01", 48), "", found("weak_key"), "(critical)"},
 		{"row 67: secp256k1", curve("\x2b\x81\x04\x00\x0a", 64), "", found("forbidden_key"), "(critical)"},
@@ -199,6 +212,10 @@ func keyRows() []row {
 		{"row 68: Ed448", spki(okp("\x2b\x65\x71", 57)), "", found("forbidden_key"), "(warning)"},
 		{"row 68: ML-DSA-65", spki(okp("\x60\x86\x48\x01\x65\x03\x04\x03\x12", 1952)), "", found("forbidden_key"), "(warning)"},
 		{"row 68: DSA", func(tb testing.TB) given { return direct(nil, with(dsaKey(tb, 2048)))(tb) }, "", found("forbidden_key"), "(warning)"},
+		{"row 69: an exponent of 257 bits", exponent(new(big.Int).SetBit(big.NewInt(1), 256, 1)), "", found("compromised_key"), "(critical)"},
+		{"row 69: an exponent of 1", exponent(big.NewInt(1)), "", found("compromised_key"), "(critical)"},
+		{"row 69: an even exponent", exponent(big.NewInt(65538)), "", found("compromised_key"), "(critical)"},
+		{"row 69: an exponent of 3 is against a recommendation only", exponent(big.NewInt(3)), "", found("rsa_exponent"), "(info)"},
 	}
 }
 
@@ -259,6 +276,35 @@ func TestMissingIntermediate(t *testing.T) {
 	got, _ = j.Judge(facts, inventory.EvidenceSet{need: {Need: need, Error: "404 Not Found"}}, now)
 	if s := got.Verdict.Trust; s.Status != inventory.TrustUnknownIssuer || !strings.Contains(s.Stores[0].Detail, "404") {
 		t.Errorf("without trust %s: %s", s.Status, s.Stores[0].Detail)
+	}
+}
+
+// Row 73: browsers ask for SCTs under roots that they know; under a file of
+// roots they are asked for only if somebody gave a list of logs.
+func TestTransparencyUnderAFile(t *testing.T) {
+	t.Parallel()
+	g := direct(nil, nil)(t)
+	for _, tt := range []struct {
+		public bool
+		logs   *inventory.LogList
+		want   []string
+	}{
+		{false, nil, nil},
+		{false, new(inventory.LogList), found("sct_missing")},
+		{true, nil, found("sct_missing")},
+	} {
+		store := inventory.TrustStore{Name: "test", Public: tt.public, Anchors: []inventory.Anchor{{DER: g.roots[0]}}}
+		j, err := verify.New(verify.Options{Stores: []inventory.TrustStore{store}, Profile: verify.ProfilePublic, Logs: tt.logs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := j.Judge(inventory.Facts{
+			Target:      inventory.Target{Host: "example.com", Port: 443, Protocol: inventory.TLS},
+			Observation: inventory.Observation{Offer: inventory.OfferDefault, Chain: g.chain, Reach: inventory.Reach{Status: inventory.ReachOK}},
+		}, nil, now)
+		if diff := cmp.Diff(tt.want, codes(got.Findings)); diff != "" {
+			t.Errorf("public %t, logs %t: findings (-want +got):\n%s", tt.public, tt.logs != nil, diff)
+		}
 	}
 }
 
