@@ -32,6 +32,7 @@ type scanFlags struct {
 	mode       string
 	offers     string
 	samples    int
+	accepts    string
 	timeout    time.Duration
 	conc       int
 	perAddress int
@@ -98,6 +99,7 @@ others become labels), YAML, or Prometheus file_sd in JSON or YAML.
 	fs.StringVar(&f.mode, "mode", "full", "`MODE` of probing: full handshakes, or a census, which stops after the certificate and so proves no possession of its key")
 	fs.StringVar(&f.offers, "offers", "default", "handshakes to make, a `LIST`: default, all, or some of ecdsa,rsa,no_sni")
 	fs.IntVar(&f.samples, "samples", 1, "make `N` handshakes per address, to see a pool behind it")
+	fs.StringVar(&f.accepts, "accepts", "never", "ask `WHEN` what servers take besides what they like best (old versions, weak suites, post-quantum groups), with some 15 connections: never, new (never asked before), due (not within a day), always")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "`DURATION` of one probe at most, from connecting to the last byte")
 	fs.IntVar(&f.conc, "concurrency", 256, "at most `N` connections in flight; how many serve best is found out")
 	fs.IntVar(&f.perAddress, "per-address", 2, "at most `N` connections in flight to one address")
@@ -298,10 +300,25 @@ func (f *scanFlags) checkNumbers() error {
 		return usagef("--per-address %d is out of range: want 1 or more", f.perAddress)
 	case f.retries < 0 || f.retries > 10:
 		return usagef("--retries %d is out of range: want 0 to 10", f.retries)
+	case !slices.Contains([]string{"never", "new", "due", "always"}, f.accepts):
+		return usagef("--accepts %q is not known: want never, new, due or always", f.accepts)
+	case f.accepts != "never" && f.mode == string(inventory.ModeCensus):
+		return usagef("--accepts needs --mode full: a census makes as few connections as can be")
 	case f.samples < 1 || f.samples > 100:
 		return usagef("--samples %d is out of range: want 1 to 100", f.samples)
 	}
 	return nil
+}
+
+// acceptsWhen reports whether to ask what servers accept, last asked at a time.
+func (f *scanFlags) acceptsWhen(_ inventory.Target, last time.Time) bool {
+	switch f.accepts {
+	case "new":
+		return last.IsZero()
+	case "due":
+		return inventory.AcceptsDue(last, now())
+	}
+	return f.accepts == "always"
 }
 
 // openStore opens the history, unless nothing is to be kept.
@@ -362,6 +379,9 @@ func (j *scanJob) wire(ctx context.Context) error {
 	j.tellStale()
 	eopt := scan.Options{
 		Location: loc, Judge: j.judge, Admission: j.limiter, Evidence: j.evidence, OwnSide: j.own, Work: j.settings.work,
+	}
+	if f.accepts != "never" {
+		eopt.Accepts = f.acceptsWhen
 	}
 	if j.settings.fixed {
 		eopt.Now = func() time.Time { return j.settings.at }

@@ -30,8 +30,11 @@ import (
 
 // Every interface that a package declares is met by another package here.
 var (
-	_ scan.Judge     = (*verify.Judge)(nil)
-	_ scan.Location  = (*location.Local)(nil)
+	_ scan.Judge    = (*verify.Judge)(nil)
+	_ scan.Location = (*location.Local)(nil)
+
+	_ location.Enumerator = (*probe.Prober)(nil)
+
 	_ scan.Memory    = (*store.DB)(nil)
 	_ scan.Evidence  = (*evidence.Source)(nil)
 	_ scan.Admission = (*scan.Limiter)(nil)
@@ -81,7 +84,7 @@ func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.
 			return nil, usageError{fmt.Errorf("--resolver: %w", err)}
 		}
 	}
-	return location.NewLocal(location.Options{Resolver: lazyResolver{make}, Prober: p, Gate: gate{l}})
+	return location.NewLocal(location.Options{Resolver: lazyResolver{make}, Prober: p, Accepts: p, Gate: gate{l}})
 }
 
 func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {

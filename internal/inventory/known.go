@@ -28,6 +28,10 @@ type KnownView struct {
 	// Flaps: its state came back within three intervals, as with a pool behind
 	// one address, so several handshakes are worth their price.
 	Flaps bool
+
+	// Accepted is what the server was last found to accept, nil if that was
+	// never asked.
+	Accepted *Accepted
 }
 
 // A StoredView is a view as the store knows it, ready to be judged again.

@@ -107,9 +107,16 @@ type TLSFacts struct {
 	// server that merely asks for one does not require it.
 	ClientCertificateRequired bool `json:"client_certificate_required"`
 
-	Stapled     bool     `json:"stapled"`
-	PostQuantum *bool    `json:"post_quantum"` // nil: not asked
-	Accepts     []string `json:"accepts"`      // nil: not asked
+	Stapled     bool  `json:"stapled"`
+	PostQuantum *bool `json:"post_quantum"` // nil: not asked
+
+	// Accepts is what the server takes besides what was negotiated, of
+	// [AcceptsWords] in their order; nil: not asked. AcceptsUnknown are those to
+	// which there was no clear answer, and AcceptsAt is when it was asked, which
+	// may be earlier than the rest.
+	Accepts        []string  `json:"accepts"`
+	AcceptsUnknown []string  `json:"accepts_unknown,omitempty"`
+	AcceptsAt      time.Time `json:"accepts_at,omitzero"`
 }
 
 // A Resolution is what a location's resolver said about a name.
@@ -214,6 +221,7 @@ type Work struct {
 	Mode      Mode          `json:"mode"`
 	Offers    []Offer       `json:"offers"`            // in order; empty is OfferDefault alone
 	Samples   int           `json:"samples,omitempty"` // handshakes per address with the default offer; 0 is 1
+	Accepts   bool          `json:"accepts,omitempty"` // ask also what the server accepts, some 15 connections more
 	Timeout   time.Duration `json:"timeout"`           // the whole budget of one probe, retries included
 	Retries   int           `json:"retries"`           // further attempts inside that budget
 	Slot      int64         `json:"slot"`

@@ -33,6 +33,12 @@ type Prober interface {
 	Probe(ctx context.Context, req inventory.ProbeRequest) inventory.Observation
 }
 
+// An Enumerator finds out what a server accepts, with many small connections.
+// Before each it calls turn, and tells what that returns how it went.
+type Enumerator interface {
+	Accepts(ctx context.Context, req inventory.ProbeRequest, timeout time.Duration, turn func(context.Context) (done func(inventory.ReachStatus), err error)) inventory.Accepted
+}
+
 // A Gate lets connections through. Enter waits for a turn at the address; an
 // error is ctx's, or a [*LeftAlone]. The caller calls leave with what it saw.
 type Gate interface {
@@ -50,7 +56,8 @@ type Options struct {
 	Name     string // defaults to [inventory.LocalLocation]
 	Resolver Resolver
 	Prober   Prober
-	Gate     Gate // nil: everything passes
+	Gate     Gate       // nil: everything passes
+	Accepts  Enumerator // nil: what servers accept is not asked
 	Now      func() time.Time
 }
 
@@ -200,6 +207,7 @@ func (l *Local) address(ctx context.Context, w inventory.Work, base inventory.Ob
 		}
 		if offer == inventory.OfferDefault {
 			l.sample(ctx, w, base, a, &o)
+			l.accepts(ctx, w, a, &o)
 		} else if len(o.Chain) == 0 && len(offers) > 1 {
 			continue // the server has no such certificate: there is no such view
 		}
@@ -228,6 +236,28 @@ func (l *Local) sample(ctx context.Context, w inventory.Work, base inventory.Obs
 			seen = append(seen, id)
 			o.Alternates = append(o.Alternates, next.Chain)
 		}
+	}
+}
+
+// accepts adds what the server accepts, if the work asks for it and there is a
+// server. Each connection takes its turn like any other.
+func (l *Local) accepts(ctx context.Context, w inventory.Work, a netip.Addr, o *inventory.Observation) {
+	if !w.Accepts || l.opt.Accepts == nil || o.TLS == nil || len(o.Chain) == 0 {
+		return
+	}
+	to := netip.AddrPortFrom(a, w.Target.Port)
+	req := inventory.ProbeRequest{Target: w.Target, Address: a, Offer: inventory.OfferDefault, Mode: inventory.ModeFull}
+	found := l.opt.Accepts.Accepts(ctx, req, w.Timeout, func(ctx context.Context) (func(inventory.ReachStatus), error) {
+		leave, err := l.opt.Gate.Enter(ctx, to)
+		if err != nil {
+			return nil, err
+		}
+		return func(s inventory.ReachStatus) {
+			leave(inventory.Observation{Address: a.String(), Time: l.opt.Now(), Reach: inventory.Reach{Status: s}})
+		}, nil
+	})
+	if ctx.Err() == nil {
+		found.Apply(o.TLS)
 	}
 }
 

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -121,6 +122,8 @@ type clientHello struct {
 	algorithms
 	serverName string
 	random     [32]byte
+	version    uint16 // the highest offered without a share; 0 is TLS 1.2
+	bare       bool   // without extensions
 
 	// For TLS 1.3 only, which is offered if there is a share.
 	session [32]byte
@@ -134,7 +137,7 @@ func (c *clientHello) message() ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddUint8(1) // client_hello
 	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
-		b.AddUint16(0x0303)
+		b.AddUint16(cmp.Or(c.version, 0x0303))
 		b.AddBytes(c.random[:])
 		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
 			if c.share != nil {
@@ -143,6 +146,9 @@ func (c *clientHello) message() ([]byte, error) {
 		})
 		addList(b, c.suites)
 		b.AddBytes([]byte{1, 0}) // no compression
+		if c.bare {
+			return
+		}
 		b.AddUint16LengthPrefixed(c.extensions)
 	})
 	return b.Bytes()

@@ -5,7 +5,10 @@ import (
 	"fmt"
 )
 
-const versionTLS13 = tls.VersionTLS13
+const (
+	versionTLS13 = tls.VersionTLS13
+	versionSSL30 = 0x0300
+)
 
 // Alerts that the ladder branches on.
 const (
@@ -17,7 +20,7 @@ const (
 // versionName is the name of a protocol version, as in [inventory.TLSFacts].
 func versionName(v uint16) string {
 	switch v {
-	case 0x0300:
+	case versionSSL30:
 		return "SSL 3.0"
 	case tls.VersionTLS10:
 		return "TLS 1.0"

@@ -178,6 +178,12 @@ func (e *recordEncoder) tls(key string, t *inventory.TLSFacts) {
 	} else {
 		e.texts("accepts", t.Accepts)
 	}
+	if len(t.AcceptsUnknown) > 0 {
+		e.texts("accepts_unknown", t.AcceptsUnknown)
+	}
+	if !t.AcceptsAt.IsZero() {
+		e.time("accepts_at", t.AcceptsAt)
+	}
 	e.close()
 }
 

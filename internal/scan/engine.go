@@ -79,6 +79,11 @@ type Options struct {
 	// Work is asked how to examine a target.
 	Work func(inventory.Target) inventory.Work
 
+	// Accepts, if not nil, is asked whether to find out also what the target's
+	// servers accept; last is when one of them was asked longest ago, zero if one
+	// never was. Such as [inventory.AcceptsDue].
+	Accepts func(t inventory.Target, last time.Time) bool
+
 	// Now is the time at which things are judged; defaults to time.Now.
 	Now func() time.Time
 }
@@ -225,6 +230,9 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 			w.Samples = max(w.Samples, poolSamples)
 		}
 	}
+	if e.opt.Accepts != nil {
+		w.Accepts = e.opt.Accepts(t, lastAsked(known))
+	}
 	r.Target = t
 	for o := range e.opt.Location.Examine(ctx, w) {
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})
@@ -260,6 +268,23 @@ func unlessEnded(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// lastAsked is the earliest time at which a view was last asked what its server
+// accepts; zero if there is one that never was.
+func lastAsked(known []inventory.KnownView) (last time.Time) {
+	for _, k := range known {
+		if k.View.Offer != inventory.OfferDefault || k.View.Address == "" {
+			continue
+		}
+		if k.Accepted == nil {
+			return time.Time{}
+		}
+		if last.IsZero() || k.Accepted.At.Before(last) {
+			last = k.Accepted.At
+		}
+	}
+	return last
 }
 
 func (e *Engine) known(ctx context.Context, t inventory.Target) ([]inventory.KnownView, error) {

@@ -24,6 +24,11 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 		}
 		k := byView[o.View()]
 		delete(byView, o.View())
+		if k.Accepted != nil && o.TLS != nil && o.TLS.Accepts == nil { // asked more seldom, and remembered
+			facts := *o.TLS
+			k.Accepted.Apply(&facts)
+			o.TLS, r.Endpoints[i].Observation.TLS = &facts, &facts
+		}
 		f := inventory.Facts{Target: r.Target, Observation: o}
 		if o.Offer != inventory.OfferDefault {
 			f.DefaultChain = defaults[o.Address]

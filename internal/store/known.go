@@ -84,6 +84,7 @@ type knownView struct {
 	lastServed          int64
 	count, backAfter    int64
 	missed, retired     int64
+	accepts             string
 }
 
 func (t *knownTarget) find(v inventory.View) *knownView {
@@ -104,6 +105,9 @@ func (k *knownView) known() inventory.KnownView {
 		View: k.view, Reach: k.reach, Chain: k.chain, LastChain: k.chain, PreviousChain: k.before,
 		LastSeen: fromMillis(k.lastSeen),
 		Flaps:    k.pool || k.backAfter > 0 && k.backAfter+k.count <= flapExaminations,
+	}
+	if a, err := readAccepts([]byte(k.accepts)); err == nil { // what cannot be read is asked again
+		v.Accepted = a
 	}
 	if k.chain.IsZero() {
 		v.LastChain, v.LastSeen = k.last, fromMillis(k.lastServed)
@@ -137,7 +141,7 @@ func (d *DB) load(w *writer, targets []string) (map[string]*knownTarget, error) 
 	}
 	err = w.each(`
 		SELECT t.key, t.meta, v.id, v.address, v.location, v.offer, v.state, v.reach, v.chain, v.last_chain, v.previous_chain,
-			v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired
+			v.pool IS NOT NULL, v.first_seen, v.last_seen, v.last_served, v.count, v.back_after, v.missed, v.retired, v.accepts
 		FROM json_each(?) AS j
 		CROSS JOIN target AS t ON t.key = j.value
 		LEFT JOIN view AS v ON v.target = t.key`,
@@ -155,9 +159,10 @@ func scanKnown(rows *sql.Rows, got map[string]*knownTarget) error {
 		address, location, offer, reach      sql.RawBytes
 		id, first, seen, count, missed, pool sql.NullInt64
 		served, back, retired                sql.NullInt64
+		accepts                              sql.RawBytes
 	)
 	if err := rows.Scan(&key, &meta, &id, &address, &location, &offer, &st, &reach, &chain, &last, &before,
-		&pool, &first, &seen, &served, &count, &back, &missed, &retired); err != nil {
+		&pool, &first, &seen, &served, &count, &back, &missed, &retired, &accepts); err != nil {
 		return err
 	}
 	t := got[string(key)]
@@ -172,7 +177,7 @@ func scanKnown(rows *sql.Rows, got map[string]*knownTarget) error {
 		reach: inventory.ReachStatus(shared(reach)),
 		chain: toFingerprint(chain), last: toFingerprint(last), before: toFingerprint(before), pool: pool.Int64 != 0,
 		firstSeen: first.Int64, lastSeen: seen.Int64, lastServed: served.Int64,
-		count: count.Int64, backAfter: back.Int64, missed: missed.Int64, retired: retired.Int64,
+		count: count.Int64, backAfter: back.Int64, missed: missed.Int64, retired: retired.Int64, accepts: string(accepts),
 	}
 	copy(k.state[:], st)
 	t.views = append(t.views, &k)

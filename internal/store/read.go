@@ -16,7 +16,7 @@ const targetColumns = `t.key, t.host, t.port, t.protocol, t.address, t.labels, t
 
 const viewColumns = `v.address, v.location, v.offer, v.reach, v.version, v.suite, v.key_exchange, v.alpn, v.client_certificate,
 	v.chain, v.pool, v.first_seen, v.last_seen, v.count, v.last_chain, v.last_served, v.previous_chain, v.retired,
-	v.schema, v.slot, v.attempt, v.detail, v.method, v.flags, v.timings, v.resolution, v.staple, v.rare`
+	v.schema, v.slot, v.attempt, v.detail, v.method, v.flags, v.timings, v.resolution, v.staple, v.rare, v.accepts`
 
 // Targets returns the live targets in the order of their keys, each with its
 // current views and all that judging them needs. With a time, it returns what
@@ -152,6 +152,7 @@ type viewRow struct {
 	schema, slot, attempt, flags               sql.NullInt64
 	detail, method, resolution, rare           sql.NullString
 	certificates, leaf                         []byte // of chain
+	accepts                                    []byte
 }
 
 func scanRow(rows *sql.Rows) (*row, error) {
@@ -160,7 +161,7 @@ func scanRow(rows *sql.Rows) (*row, error) {
 	return &r, rows.Scan(&r.key, &r.host, &r.port, &r.protocol, &r.address, &r.labels, &r.sources, &r.firstSeen,
 		&v.address, &v.location, &v.offer, &v.reach, &v.version, &v.suite, &v.group, &v.alpn, &v.clientCertificate,
 		&v.chain, &v.pool, &v.first, &v.seen, &v.count, &v.last, &v.served, &v.previous, &v.retired,
-		&v.schema, &v.slot, &v.attempt, &v.detail, &v.method, &v.flags, &v.times, &v.resolution, &v.staple, &v.rare,
+		&v.schema, &v.slot, &v.attempt, &v.detail, &v.method, &v.flags, &v.times, &v.resolution, &v.staple, &v.rare, &v.accepts,
 		&v.certificates, &v.leaf)
 }
 
@@ -248,7 +249,14 @@ func (v *viewRow) observation(o *inventory.Observation, key string) error {
 	}
 	o.SCTs, o.Injected = r.SCTs, r.Injected
 	if o.TLS != nil {
-		o.TLS.Stapled, o.TLS.PostQuantum, o.TLS.Accepts = v.flags.Int64&flagStapled != 0, r.PostQuantum, r.Accepts
+		o.TLS.Stapled, o.TLS.PostQuantum = v.flags.Int64&flagStapled != 0, r.PostQuantum
+		accepted, err := readAccepts(v.accepts)
+		if err != nil {
+			return err
+		}
+		if accepted != nil {
+			accepted.Apply(o.TLS)
+		}
 		o.TLS.ClientCertificateRequested = v.flags.Int64&flagClientAsked != 0
 	}
 	return nil

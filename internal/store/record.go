@@ -100,8 +100,8 @@ func newBatch(w *writer, now int64) *batch {
 			into: `INSERT INTO view (target, address, location, offer,
 				state, reach, version, suite, key_exchange, alpn, client_certificate, chain, pool,
 				seq, first_seen, last_seen, count,
-				schema, slot, attempt, detail, method, flags, timings, resolution, staple, rare)`,
-			columns: 27,
+				schema, slot, attempt, detail, method, flags, timings, resolution, staple, rare, accepts)`,
+			columns: 28,
 		},
 	}
 }
@@ -278,7 +278,7 @@ func (b *batch) newView(t *knownTarget, e *inventory.Endpoint, s state, served [
 	if err := b.views.add(b.w, t.key, o.Address, o.Location, string(o.Offer),
 		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
 		int64(1), at, at, int64(1),
-		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare); err != nil {
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, l.accepts); err != nil {
 		return err
 	}
 	k := &knownView{
@@ -302,9 +302,9 @@ func (b *batch) sameState(k *knownView, e *inventory.Endpoint, served []servedCh
 	}
 	_, err = b.w.exec(`
 		UPDATE view SET last_seen = ?, count = count + 1, missed = 0, retired = NULL,
-			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?, accepts = coalesce(?, accepts)
 		WHERE id = ?`,
-		at, l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, k.id)
+		at, l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, l.accepts, k.id)
 	k.lastSeen, k.missed, k.retired = at, 0, 0
 	k.count++
 	return err
@@ -343,7 +343,7 @@ func (b *batch) newState(k *knownView, e *inventory.Endpoint, s state, served []
 	}
 	n := knownView{
 		id: k.id, view: k.view, state: s.id, reach: s.reach, chain: s.chain, pool: len(s.pool) > 0, before: k.before,
-		firstSeen: at, lastSeen: at, count: 1, backAfter: back,
+		firstSeen: at, lastSeen: at, count: 1, backAfter: back, accepts: k.accepts,
 	}
 	if s.chain.IsZero() {
 		n.last, n.lastServed = last, lastServed
@@ -368,12 +368,12 @@ func (b *batch) replaceState(k *knownView, o *inventory.Observation, s state) er
 		UPDATE view SET state = ?, reach = ?, version = ?, suite = ?, key_exchange = ?, alpn = ?, client_certificate = ?, chain = ?, pool = ?,
 			seq = seq + 1, first_seen = ?, last_seen = ?, count = 1,
 			last_chain = ?, last_served = ?, previous_chain = ?, back_after = ?, missed = 0, retired = NULL,
-			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?, accepts = coalesce(?, accepts)
 		WHERE id = ?`,
 		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
 		k.firstSeen, k.lastSeen,
 		nullable(k.last), served, nullable(k.before), k.backAfter,
-		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, k.id)
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, l.accepts, k.id)
 	return err
 }
 

@@ -200,7 +200,27 @@ type rare struct {
 	SCTs        [][]byte `json:"scts,omitempty"`
 	Injected    []byte   `json:"injected,omitempty"`
 	PostQuantum *bool    `json:"post_quantum,omitempty"`
-	Accepts     []string `json:"accepts,omitempty"`
+}
+
+// acceptsOf is view.accepts: NULL if nothing was asked, which leaves what is
+// there.
+func acceptsOf(t *inventory.TLSFacts) (any, error) {
+	if t == nil || t.Accepts == nil {
+		return nil, nil
+	}
+	return jsonText(inventory.Accepted{At: t.AcceptsAt, Words: t.Accepts, Unknown: t.AcceptsUnknown, PostQuantum: t.PostQuantum})
+}
+
+// readAccepts is the inverse.
+func readAccepts(text []byte) (*inventory.Accepted, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	var a inventory.Accepted
+	if err := json.Unmarshal(text, &a); err != nil {
+		return nil, fmt.Errorf("what is accepted: %w", err)
+	}
+	return &a, nil
 }
 
 // latest is the columns that every examination overwrites.
@@ -213,6 +233,7 @@ type latest struct {
 	resolution            any
 	staple                any
 	rare                  any
+	accepts               any
 }
 
 func latestOf(o *inventory.Observation) (latest, error) {
@@ -234,7 +255,7 @@ func latestOf(o *inventory.Observation) (latest, error) {
 	}
 	r := rare{SCTs: o.SCTs, Injected: o.Injected[:min(len(o.Injected), maxInjected)]}
 	if o.TLS != nil {
-		r.PostQuantum, r.Accepts = o.TLS.PostQuantum, o.TLS.Accepts
+		r.PostQuantum = o.TLS.PostQuantum
 		if o.TLS.Stapled {
 			l.flags |= flagStapled
 		}
@@ -248,9 +269,12 @@ func latestOf(o *inventory.Observation) (latest, error) {
 			return l, err
 		}
 	}
-	if len(r.SCTs) > 0 || len(r.Injected) > 0 || r.PostQuantum != nil || r.Accepts != nil {
-		l.rare, err = jsonText(r)
+	if len(r.SCTs) > 0 || len(r.Injected) > 0 || r.PostQuantum != nil {
+		if l.rare, err = jsonText(r); err != nil {
+			return l, err
+		}
 	}
+	l.accepts, err = acceptsOf(o.TLS)
 	return l, err
 }
 

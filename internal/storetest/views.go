@@ -27,7 +27,7 @@ func roundTrip(f *fixture) {
 	}
 	o.TLS.ALPN, o.TLS.ClientCertificateRequired, o.TLS.Stapled = "h2", true, true
 	o.TLS.ClientCertificateRequested = true
-	o.TLS.PostQuantum, o.TLS.Accepts = &yes, []string{"TLS 1.2"}
+	o.TLS.PostQuantum, o.TLS.Accepts, o.TLS.AcceptsUnknown, o.TLS.AcceptsAt = &yes, []string{"TLS 1.2"}, []string{"RC4"}, hour(-1)
 	o.Staple, o.SCTs, o.Injected = []byte("staple"), [][]byte{{1}, {2, 3}}, []byte("a001 OK\r\n")
 	o.Timings = inventory.Timings{Resolve: 1 * time.Millisecond, Connect: 2 * time.Millisecond, STARTTLS: 3 * time.Millisecond, Handshake: 4 * time.Microsecond}
 	f.record(t, e)
@@ -44,6 +44,16 @@ func roundTrip(f *fixture) {
 	}
 	if got := f.one(t); got.Chain != inventory.ChainID(o.Chain) || got.LastChain != got.Chain || !got.LastSeen.Equal(hour(0)) {
 		f.Errorf("Known = %+v, want the chain served, at %v", got, hour(0))
+	}
+	// What a server accepts is asked seldom, and remembered meanwhile.
+	later := Seen(t, address, hour(1), Chain("b"))
+	f.record(t, later)
+	want := inventory.Accepted{At: hour(-1), Words: []string{"TLS 1.2"}, Unknown: []string{"RC4"}, PostQuantum: &yes}
+	if diff := cmp.Diff(&want, f.one(t).Accepted); diff != "" {
+		f.Errorf("accepted (-recorded +remembered):\n%s", diff)
+	}
+	if got := f.target(t).Views[0].Facts.Observation.TLS; !cmp.Equal(got.Accepts, want.Words) || !got.AcceptsAt.Equal(want.At) {
+		f.Errorf("stored TLS = %+v, want what it was found to accept", got)
 	}
 	chain, err := f.Chain(f.Context(), inventory.ChainID(o.Chain))
 	if err != nil || !cmp.Equal(chain, o.Chain) {
