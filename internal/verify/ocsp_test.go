@@ -213,6 +213,38 @@ func content(b []byte) int {
 	return 2 + int(b[1]&0x7f)
 }
 
+// No octet of a response can be changed, left out or doubled so that it says the
+// opposite.
+func TestOCSPMutations(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	leaf, delegate := root.leaf(t), root.responder(t)
+	j := softJudge(t, storeOf("test", false, root))
+	f := factsOf(ders(leaf))
+	for status, opposite := range map[string]string{"good": "revoked", "revoked": "good"} {
+		s := single{of: leaf, issuer: root}
+		if status == "revoked" {
+			s.status = ocspRevoked(now.Add(-day), 1)
+		}
+		der := response{by: delegate, singles: []single{s}, certs: []*issued{delegate}}.der(t)
+		for i := range der {
+			for _, changed := range [][]byte{
+				bytes.Join([][]byte{der[:i], {der[i] ^ 1}, der[i+1:]}, nil),
+				bytes.Join([][]byte{der[:i], {der[i] ^ 0x80}, der[i+1:]}, nil),
+				bytes.Join([][]byte{der[:i], der[i+1:]}, nil),
+				bytes.Join([][]byte{der[:i+1], der[i:]}, nil),
+				der[:i],
+			} {
+				f.Observation.Staple = changed
+				got, _ := j.Judge(f, nil, now)
+				if v := got.Verdict.Revocation; v.Status == opposite || v.Status == "unknown" && v.Reason == "" {
+					t.Fatalf("%s, changed at octet %d: %s %s", status, i, v.Status, v.Reason)
+				}
+			}
+		}
+	}
+}
+
 // Who can forge a signature with SHA-1 must not become a responder.
 func TestOCSPResponderSignedWithSHA1(t *testing.T) {
 	t.Parallel()
