@@ -34,6 +34,7 @@ func scripted() []string {
 		"expired", "expiring-14d", "expiring-30d", "self-signed", "incomplete", "key-reused", "valid-too-long",
 		"one-stale-node", "pool", "not-deployed", "partially-deployed", "deployed",
 		"rsa-beside-expired", "default-differs", "smtp-good",
+		"crl-host-dead", "crl-revoked", "ocsp-good", "staple-revoked",
 		"closed", "silent", "one-address-dead", "dns-no-such-name", "renewed", "chain-broken",
 	}
 }

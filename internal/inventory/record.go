@@ -199,6 +199,7 @@ type Summary struct {
 	Names              int        `json:"names"`   // distinct subjectAltNames
 	Issuers            int        `json:"issuers"` // distinct issuers of leaves
 	Unreachable        int        `json:"unreachable"`
+	RevocationUnknown  int        `json:"revocation_unknown"`   // endpoints of which it could not be found out
 	TargetsNotExamined int        `json:"targets_not_examined"` // with the bad rows
 	BadRows            int        `json:"bad_rows"`             // of the target lists: not known to be targets
 	Critical           int        `json:"critical"`

@@ -192,6 +192,9 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 	if s.Ignored > 0 {
 		findings = append(findings, cell{fmt.Sprintf("%d ignored", s.Ignored), plain})
 	}
+	if s.RevocationUnknown > 0 {
+		h.line("Unknown", cell{"whether " + plural(s.RevocationUnknown, "endpoint's certificate is", "endpoints' certificates are") + " revoked; --format json says why", plain})
+	}
 	h.line("Findings", findings...)
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ func (t *Tally) Add(r inventory.Result) {
 			continue
 		}
 		t.sum.Endpoints++
+		if slices.ContainsFunc(e.Judgement.Findings, func(f inventory.Finding) bool { return f.Code == inventory.CodeRevocationUnknown }) {
+			t.sum.RevocationUnknown++
+		}
 		if s := e.Observation.Reach.Status; s != inventory.ReachOK && !s.IsOwnFault() && !served(e) {
 			t.sum.Unreachable++
 		}
