@@ -151,7 +151,7 @@ func TestAHealthyYear(t *testing.T) {
 		series.WriteString(renewals(fmt.Sprintf("%dd-spread", days), lifetime, 1./3, 0.08, step, steps, r))
 		series.WriteString(renewals(fmt.Sprintf("%dd-half", days), lifetime, 1./2, 0.05, step, steps, r))
 		fmt.Fprintf(&series, "  - {series: 'certscan_target_expiry_timestamp_seconds{target=\"%dd-stopped\"}', values: '%dx%d'}\n"+
-			"  - {series: 'certscan_target_lifetime_seconds{target=\"%[1]dd-stopped\"}', values: '%[2]dx%[3]d'}\n", days, int64(lifetime/time.Second), steps-1)
+			"  - {series: 'certscan_target_lifetime_seconds{target=\"%[1]dd-stopped\"}', values: '%[2]dx%[3]d'}\n", days, int64(lifetime/time.Second), int(lifetime*3/2/step))
 	}
 	dir := write(t, map[string]string{
 		"rules.yml": only(print(t, alerts.Options{}), "certscan-targets", "certscan-expiry", "certscan-renewal") + `
