@@ -11,6 +11,7 @@ import (
 
 	"example.com/certscan/internal/certfile"
 	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/inventory"
 )
 
 // buildVersion is set by the linker in a release build.
@@ -68,10 +69,19 @@ func printVersion(io streams, format string) error {
 		Go      string  `json:"go"`
 		System  string  `json:"platform"`
 		Stores  []store `json:"trust_stores"`
-	}{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, nil}
+
+		Distrust []inventory.DistrustInfo `json:"distrust_lists"`
+	}{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, nil, nil}
 	for _, s := range stores {
 		v.Stores = append(v.Stores, store{s.Name, s.Date, len(s.Anchors), s.Note})
 	}
+	t := trust{stores: stores}
+	if t.distrust, err = evidence.DistrustLists(nil); err != nil {
+		return err
+	}
+	var info inventory.ScanInfo
+	t.note(&info)
+	v.Distrust = info.Distrust
 	if format == "json" {
 		enc := json.NewEncoder(io.out)
 		enc.SetIndent("", "  ")
@@ -86,7 +96,14 @@ func printVersion(io streams, format string) error {
 		}
 		fmt.Fprintln(w)
 	}
-	return w.Flush()
+	for _, l := range v.Distrust {
+		fmt.Fprintf(w, "distrust list %s\t%s, %d entries\n", l.Name, orUnknown(l.Date), l.Entries)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	t.tellStale(nil, noter(io))
+	return nil
 }
 
 func orUnknown(s string) string {

@@ -152,6 +152,25 @@ func (h *tableHandler) paragraph(first, next, text string) {
 	}
 }
 
+// stores says by which trust stores was judged, and how old they are.
+func (h *tableHandler) stores(stores []inventory.StoreInfo) {
+	decides := slices.IndexFunc(stores, func(s inventory.StoreInfo) bool { return !s.Only && len(s.For) == 0 })
+	cells := make([]cell, 0, len(stores))
+	for i, s := range stores {
+		text := cleanCut(s.Name, maxText) + " (" + cmp.Or(s.Date, "date unknown")
+		switch {
+		case len(s.For) > 0:
+			text += ", decides for " + cleanCut(strings.Join(s.For, "; "), maxText)
+		case len(stores) > 1 && i == decides:
+			text += ", decides"
+		}
+		cells = append(cells, cell{text + ")", plain})
+	}
+	if len(cells) > 0 {
+		h.line("Trust", cells...)
+	}
+}
+
 // summary writes the counts and what was wrong with the scan itself.
 func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 	if len(h.targets) > 0 {
@@ -173,6 +192,7 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 		}
 		h.labelled("Scanner", yellow, "", words)
 	}
+	h.stores(info.Stores)
 	h.line("Summary",
 		cell{plural(s.Targets, "target", "targets"), plain}, cell{plural(s.Endpoints, "endpoint", "endpoints"), plain},
 		cell{plural(s.Certificates, "certificate", "certificates"), plain}, cell{plural(s.Names, "name", "names"), plain},
