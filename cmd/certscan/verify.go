@@ -143,6 +143,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 		}
 	}
 	v.policies.files(v.labels, v.target, verdicts, v.at, noter(io))
+	v.trust.tellStale(nil, noter(io))
 	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
 		opt.FailOn = limit
 		return writeVerdicts(w, f.format, verdicts, opt)
@@ -194,7 +195,6 @@ func newVerifier(io streams, f verifyFlags) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.trust.tellStale(nil, noter(io))
 	v.trust.logs.tellStale(v.at, nil, noter(io))
 	opt := verify.Options{Tiers: tiers}
 	v.trust.apply(&opt)

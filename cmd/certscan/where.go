@@ -17,7 +17,7 @@ func newWhereCommand(io streams) *cobra.Command {
 	var authority string
 	cmd := &cobra.Command{
 		Use:   "where SHA256|SPKI|NAME | --chains-to ISSUER|SHA256|SPKI|FILE",
-		Short: "Find the endpoints that serve a certificate, a key or a name, or that chain to an authority",
+		Short: "Find the endpoints with a certificate, key or name, or under a CA",
 		Long: `where finds the endpoints that serve a certificate in their chain, by the first
 8 or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for
 a name. A wildcard is for every name it matches; .example.com is everything
