@@ -153,7 +153,7 @@ can tell what changed.
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	cmd.SetUsageTemplate(strings.NewReplacer(".FlagUsages |", ".FlagUsagesWrapped 80 |").Replace(cmd.UsageTemplate()))
 	cmd.AddCommand(
-		newScanCommand(io), newDemoCommand(io), newInventoryCommand(io), newFindingsCommand(io), newShowCommand(io),
+		newScanCommand(io), newServeCommand(io), newDemoCommand(io), newInventoryCommand(io), newFindingsCommand(io), newShowCommand(io),
 		newWhereCommand(io), newHistoryCommand(io), newDiffCommand(io), newVerifyCommand(io), newRulesCommand(io), newDBCommand(io), newVersionCommand(io),
 	)
 	finishCommands(cmd)

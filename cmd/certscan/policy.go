@@ -64,7 +64,11 @@ func (f *policyFlags) load(at time.Time) (*policies, error) {
 	if len(problems) > 0 {
 		return nil, usageError{errors.Join(problems...)}
 	}
-	return &policies{policy.New(all.Policy), policy.NewWaivers(all.Waivers, at)}, nil
+	return newPolicies(all, at), nil
+}
+
+func newPolicies(cfg *config.Config, at time.Time) *policies {
+	return &policies{policy.New(cfg.Policy), policy.NewWaivers(cfg.Waivers, at)}
 }
 
 // policies are an organisation's own rules. The nil value has none.

@@ -129,6 +129,12 @@ const (
 	CodeKeyReused                 Code = "key_reused"
 	CodeDefaultCertificateDiffers Code = "default_certificate_differs"
 
+	// Of the scanner's own side. They are about no endpoint, all warnings, and not
+	// among [Codes]: nobody waives them.
+	CodeSourceFailed      Code = "source_failed"
+	CodeSourceShrunk      Code = "source_shrunk"
+	CodeLocationAnomalous Code = "location_anomalous"
+
 	CodePolicy Code = "policy"
 )
 

@@ -225,5 +225,6 @@ type Work struct {
 	Timeout   time.Duration `json:"timeout"`           // the whole budget of one probe, retries included
 	Retries   int           `json:"retries"`           // further attempts inside that budget
 	Slot      int64         `json:"slot"`
+	Turn      int64         `json:"turn,omitempty"` // counts examinations of the target, to take addresses in turn
 	Attempt   int           `json:"attempt"`
 }

@@ -178,7 +178,11 @@ func some(w inventory.Work, all []netip.Addr) []netip.Addr {
 	case w.FirstOnly && len(all) > 1:
 		return all[:1]
 	case len(all) > most:
-		first := int(uint64(w.Slot) % uint64(len(all)))
+		turn := uint64(w.Slot)
+		if w.Turn != 0 {
+			turn = uint64(w.Turn) * uint64(most)
+		}
+		first := int(turn % uint64(len(all)))
 		return append(slices.Clone(all[first:]), all[:first]...)[:most]
 	}
 	return all

@@ -84,6 +84,11 @@ type Options struct {
 	// never was. Such as [inventory.AcceptsDue].
 	Accepts func(t inventory.Target, last time.Time) bool
 
+	// LookAhead is how many targets are taken before the first of them is begun,
+	// to read together what is known of them; default 64. Where targets come when
+	// they are due it has to be 1.
+	LookAhead int
+
 	// Now is the time at which things are judged; defaults to time.Now.
 	Now func() time.Time
 }
@@ -101,6 +106,9 @@ func New(opt Options) (*Engine, error) {
 	}
 	if opt.Now == nil {
 		opt.Now = time.Now
+	}
+	if opt.LookAhead <= 0 {
+		opt.LookAhead = lookAhead
 	}
 	return &Engine{opt: opt, waiting: make(chan struct{}, needWaiters)}, nil
 }
@@ -158,7 +166,7 @@ func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Targ
 
 // admitted gives begin each target once it is admitted, until ctx ends.
 func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target], begin func(inventory.Target)) error {
-	for ahead := range chunks(targets, lookAhead) {
+	for ahead := range chunks(targets, e.opt.LookAhead) {
 		if err := e.prefetch(ctx, ahead); err != nil {
 			return err
 		}

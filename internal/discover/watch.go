@@ -1,0 +1,204 @@
+package discover
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+)
+
+const (
+	// A source shrinks suddenly if it loses more than half of its targets, and at
+	// least fewestLost of them.
+	fewestLost = 5
+
+	// shrunkRounds is how many readings in a row have to say so before a source
+	// that shrank suddenly is believed.
+	shrunkRounds = 3
+)
+
+// A Source names targets, again and again.
+type Source struct {
+	Name  string // "file:domains.txt"; unique
+	Kind  string // "list" or "file"
+	Every time.Duration
+
+	// Read returns all targets of the source. With an error, or without a target,
+	// the last set is kept.
+	Read func(ctx context.Context) ([]inventory.Target, error)
+}
+
+// A Fleet is what all sources say together.
+type Fleet struct {
+	Targets   []inventory.Target
+	Conflicts []Conflict
+	Sources   []inventory.SourceStatus
+	Findings  []inventory.Finding // about sources
+}
+
+// A Watcher reads sources, each at its own interval.
+//
+// A source that cannot be read, is empty or shrinks suddenly keeps its last set,
+// and there is a finding about it. What shrank suddenly is believed when three
+// readings in a row say so. The zero value watches nothing. It is safe for
+// concurrent use.
+type Watcher struct {
+	mu      sync.Mutex
+	sources []*watched
+	changed chan struct{} // closed when the sources were replaced
+}
+
+// A watched source belongs to the watcher's mu.
+type watched struct {
+	Source
+	next    time.Time
+	targets []inventory.Target // the last set that was believed
+	shrunk  int                // readings in a row that would make it much smaller
+	lost    int                // targets that the last of them would lose
+	status  inventory.SourceStatus
+}
+
+// Configure replaces the sources. One that was there before keeps its set; of
+// another, last is what is remembered by its name from before.
+func (w *Watcher) Configure(sources []Source, last map[string][]inventory.Target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := w.sources
+	w.sources = make([]*watched, 0, len(sources))
+	for _, s := range sources {
+		n := &watched{Source: s, targets: last[s.Name]}
+		n.status = inventory.SourceStatus{Name: s.Name, Kind: s.Kind, Targets: len(n.targets)}
+		if i := slices.IndexFunc(old, func(o *watched) bool { return o.Name == s.Name }); i >= 0 {
+			n.targets, n.status = old[i].targets, old[i].status
+		}
+		w.sources = append(w.sources, n)
+	}
+	if w.changed != nil {
+		close(w.changed)
+	}
+	w.changed = make(chan struct{})
+}
+
+// Run calls found with the fleet, first once all sources were read, and then
+// whenever some were read again, until ctx ends or found fails.
+func (w *Watcher) Run(ctx context.Context, found func(Fleet) error) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		f, wait, changed := w.Read(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if f != nil {
+			if err := found(*f); err != nil {
+				return err
+			}
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Read reads the sources that are due. It returns the fleet, nil if no source
+// was due, when to read again, and a channel that is closed when that is sooner.
+func (w *Watcher) Read(ctx context.Context) (f *Fleet, wait time.Duration, changed <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	wait = time.Hour
+	read := len(w.sources) == 0
+	for _, s := range w.sources {
+		if !s.next.After(now) {
+			s.read(ctx, now)
+			s.next = now.Add(cmp.Or(s.Every, time.Minute))
+			read = true
+		}
+		wait = min(wait, s.next.Sub(now))
+	}
+	if w.changed == nil {
+		w.changed = make(chan struct{})
+	}
+	if read {
+		f = w.fleet()
+	}
+	return f, wait, w.changed
+}
+
+// read reads one source and decides whether it is believed.
+func (s *watched) read(ctx context.Context, now time.Time) {
+	got, err := s.Read(ctx)
+	if ctx.Err() != nil {
+		return // which says nothing of the source
+	}
+	if err == nil && len(got) == 0 {
+		err = fmt.Errorf("%s: no target in it", s.Name)
+	}
+	if err != nil {
+		s.status.Up, s.status.Error = false, err.Error()
+		return
+	}
+	s.status.Up, s.status.Error, s.status.LastSuccess = true, "", now.UTC()
+	lost := missing(s.targets, got)
+	if lost >= fewestLost && 2*lost > len(s.targets) {
+		s.lost = lost
+		if s.shrunk++; s.shrunk < shrunkRounds {
+			return
+		}
+	}
+	s.shrunk, s.targets, s.status.Targets = 0, got, len(got)
+}
+
+// missing counts the targets that are in old and not in now.
+func missing(old, now []inventory.Target) (n int) {
+	if len(old) == 0 {
+		return 0
+	}
+	there := make(map[string]bool, len(now))
+	for _, t := range now {
+		there[t.Key()] = true
+	}
+	for _, t := range old {
+		if !there[t.Key()] {
+			n++
+		}
+	}
+	return n
+}
+
+// fleet puts the sources together. Called under mu.
+func (w *Watcher) fleet() *Fleet {
+	var (
+		f   Fleet
+		set Set
+	)
+	for _, s := range w.sources {
+		f.Sources = append(f.Sources, s.status)
+		for _, t := range s.targets {
+			f.Conflicts = append(f.Conflicts, set.Add(t)...)
+		}
+		find := func(code inventory.Code, format string, args ...any) {
+			f.Findings = append(f.Findings, inventory.Finding{
+				Code: code, Severity: code.DefaultSeverity(), Message: fmt.Sprintf(format, args...),
+				Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: s.Name},
+			})
+		}
+		if s.status.Error != "" {
+			find(inventory.CodeSourceFailed, "the source could not be read, so its last %d targets are kept: %s", len(s.targets), s.status.Error)
+		}
+		if s.shrunk > 0 {
+			find(inventory.CodeSourceShrunk, "%d of %d targets are gone from the source; they are kept until %d readings in a row say so (this was number %d)",
+				s.lost, len(s.targets), shrunkRounds, s.shrunk)
+		}
+	}
+	f.Targets = set.Targets()
+	return &f
+}
