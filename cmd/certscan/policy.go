@@ -38,7 +38,7 @@ func (f *policyFlags) load(at time.Time) (*policies, error) {
 		err := plainFile(path)
 		var cfg *config.Config
 		if err == nil {
-			cfg, err = config.Load(path)
+			cfg, err = config.Load(path, configParsers())
 		}
 		if err != nil {
 			if _, told := errors.AsType[config.Problems](err); !told {

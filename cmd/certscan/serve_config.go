@@ -58,7 +58,7 @@ func (f *serveFlags) load(streams) (serveConfig, error) {
 	if err := plainFile(f.config); err != nil {
 		return serveConfig{}, usageError{fmt.Errorf("--config: %w", err)}
 	}
-	cfg, err := config.Load(f.config)
+	cfg, err := config.Load(f.config, configParsers())
 	if err != nil {
 		return serveConfig{}, usageError{err}
 	}

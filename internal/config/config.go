@@ -29,12 +29,6 @@ const maxFile = 1 << 20
 // with the square of it.
 const maxNesting = 50
 
-// Config is what a configuration file says. What it does not mention is zero.
-type Config struct {
-	Policy  inventory.Policy
-	Waivers []inventory.Waiver
-}
-
 // A Problem is one thing that is wrong with a file.
 type Problem struct {
 	File         string
@@ -73,25 +67,34 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Parsers read what other packages know the form of, so that flags and files
+// mean the same. All are required where a file has such values.
+type Parsers struct {
+	Target func(text string, without inventory.Protocol) (inventory.Target, error) // without: of text that names none
+	Fetch  func(text string) error                                                 // of trust.allow_fetch
+	DNS    func(text string) error                                                 // of scan.resolvers
+}
+
 // Load reads the file at path. The error is of type [Problems] if the file could
 // be read and is wrong.
-func Load(path string) (*Config, error) {
+func Load(path string, p Parsers) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return Read(path, f)
+	return Read(path, f, p)
 }
 
-// Read reads a configuration; name is what problems call it.
-func Read(name string, r io.Reader) (*Config, error) {
+// Read reads a configuration; name is what problems call it, and relative paths
+// in it begin at its directory.
+func Read(name string, r io.Reader, p Parsers) (*Config, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	d := &decoder{file: name}
-	cfg := new(Config)
+	d := &decoder{file: name, parsers: p}
+	cfg := Default()
 	if root, ok := d.parse(text); ok {
 		d.config(root, cfg)
 	}
@@ -105,9 +108,25 @@ func Read(name string, r io.Reader) (*Config, error) {
 // config reads the whole file. Each block has a function and a file of its own.
 func (d *decoder) config(n node, c *Config) {
 	n.mapping(fields{
+		"sources": func(n node) { c.Sources = d.sources(n) },
+		"scan":    func(n node) { d.scan(n, &c.Scan) },
+		"tiers":   func(n node) { d.tiers(n, &c.Tiers) },
+		"trust":   func(n node) { d.trust(n, &c.Trust) },
 		"policy":  func(n node) { d.policy(n, &c.Policy) },
 		"waivers": func(n node) { c.Waivers = items(n, d.waiver) },
+		"metrics": func(n node) { d.metrics(n, &c.Metrics) },
+		"web":     func(n node) { d.web(n, &c.Web) },
+		"store":   func(n node) { d.store(n, &c.Store) },
+
+		"locations": reserved("other locations"),
+		"ct":        reserved("watching Certificate Transparency logs"),
+		"renew":     reserved("triggering renewals"),
 	})
+}
+
+// reserved refuses a block that a later version reads.
+func reserved(what string) func(node) {
+	return func(n node) { n.fail("%s is not in this version of certscan: leave the key out", what) }
 }
 
 // parse makes nodes of text.

@@ -19,6 +19,7 @@ import (
 // with them. A reader of a wrong value returns the zero value and goes on.
 type decoder struct {
 	file     string
+	parsers  Parsers
 	problems Problems
 }
 
@@ -311,7 +312,6 @@ func (n node) duration() time.Duration {
 }
 
 func parseDuration(s string) (time.Duration, error) {
-	const day = 24 * time.Hour
 	for unit, size := range map[string]time.Duration{"d": day, "w": 7 * day} {
 		if digits, ok := strings.CutSuffix(s, unit); ok {
 			v, err := strconv.ParseFloat(digits, 64)

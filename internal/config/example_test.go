@@ -9,7 +9,7 @@ import (
 // The example of the manual is one that people begin with.
 func TestExample(t *testing.T) {
 	t.Parallel()
-	cfg, err := config.Load("../../docs/examples/policy.yaml")
+	cfg, err := config.Load("../../docs/examples/policy.yaml", parsers())
 	if err != nil {
 		t.Fatal(err)
 	}

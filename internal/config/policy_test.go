@@ -67,43 +67,42 @@ waivers:
     owner: web
     reason: moves on 1 December, OPS-123
     until: 2026-12-01
-`))
+`), parsers())
 	if err != nil {
 		t.Fatal(err)
 	}
 	fp, _ := inventory.ParseFingerprint(spki)
-	want := &config.Config{
-		Policy: inventory.Policy{
-			Rules: []inventory.PolicyRule{
-				{
-					Name: "public-issuers", Severity: inventory.Critical, Targets: selector(t, "environment=prod"), Message: "see the wiki",
-					Require: inventory.Requirements{
-						Issuers:          []inventory.IssuerPattern{{Organization: "Let's Encrypt"}, {CN: "Example Issuing CA *", SPKI: fp}},
-						ForbiddenIssuers: []inventory.IssuerPattern{{Organization: "Bad CA"}},
-						Keys: []inventory.KeyPattern{
-							{Kind: "ECDSA", Param: "P-256"}, {Kind: "RSA", Least: 3072}, {Kind: "Ed25519"}, {Kind: "ECDSA", Param: "P-384"}, {Kind: "RSA", Param: "2048"},
-						},
-						MinTLS: "TLS 1.2", MinTLSAccepted: "TLS 1.2",
-						ForbiddenCiphers:  []inventory.CipherClass{inventory.CipherCBC, inventory.Cipher3DES},
-						ForbiddenAccepted: []inventory.CipherClass{inventory.CipherRC4},
-						MaxValidity:       90 * 24 * time.Hour, MinLeft: 36 * time.Hour,
-						Labels: map[string]string{"owner": "", "environment": ""}, Names: []string{"*.example.com"},
-						ForbidWildcards: true, PostQuantum: true, RevocationGood: true, CTCompliant: true, Ports: []uint16{443, 8443},
+	want := config.Default()
+	want.Policy = inventory.Policy{
+		Rules: []inventory.PolicyRule{
+			{
+				Name: "public-issuers", Severity: inventory.Critical, Targets: selector(t, "environment=prod"), Message: "see the wiki",
+				Require: inventory.Requirements{
+					Issuers:          []inventory.IssuerPattern{{Organization: "Let's Encrypt"}, {CN: "Example Issuing CA *", SPKI: fp}},
+					ForbiddenIssuers: []inventory.IssuerPattern{{Organization: "Bad CA"}},
+					Keys: []inventory.KeyPattern{
+						{Kind: "ECDSA", Param: "P-256"}, {Kind: "RSA", Least: 3072}, {Kind: "Ed25519"}, {Kind: "ECDSA", Param: "P-384"}, {Kind: "RSA", Param: "2048"},
 					},
+					MinTLS: "TLS 1.2", MinTLSAccepted: "TLS 1.2",
+					ForbiddenCiphers:  []inventory.CipherClass{inventory.CipherCBC, inventory.Cipher3DES},
+					ForbiddenAccepted: []inventory.CipherClass{inventory.CipherRC4},
+					MaxValidity:       90 * 24 * time.Hour, MinLeft: 36 * time.Hour,
+					Labels: map[string]string{"owner": "", "environment": ""}, Names: []string{"*.example.com"},
+					ForbidWildcards: true, PostQuantum: true, RevocationGood: true, CTCompliant: true, Ports: []uint16{443, 8443},
 				},
-				{Name: "labelled", Severity: inventory.Info, Require: inventory.Requirements{Labels: map[string]string{"owner": "team-*"}}},
 			},
-			Severities: []inventory.SeverityRule{
-				{Code: inventory.CodeExpiring, Targets: selector(t, "environment!=prod"), AtMost: inventory.Warning},
-				{Code: inventory.CodeProfile, Rule: "no_aki", Severity: inventory.Info},
-			},
+			{Name: "labelled", Severity: inventory.Info, Require: inventory.Requirements{Labels: map[string]string{"owner": "team-*"}}},
 		},
-		Waivers: []inventory.Waiver{{
-			Targets: selector(t, "host=legacy.example.com"), Codes: []inventory.Code{inventory.CodeExpired, inventory.CodePolicy}, Rule: "labelled",
-			Owner: "web", Reason: "moves on 1 December, OPS-123",
-			Until: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Place: "policy.yaml:38",
-		}},
+		Severities: []inventory.SeverityRule{
+			{Code: inventory.CodeExpiring, Targets: selector(t, "environment!=prod"), AtMost: inventory.Warning},
+			{Code: inventory.CodeProfile, Rule: "no_aki", Severity: inventory.Info},
+		},
 	}
+	want.Waivers = []inventory.Waiver{{
+		Targets: selector(t, "host=legacy.example.com"), Codes: []inventory.Code{inventory.CodeExpired, inventory.CodePolicy}, Rule: "labelled",
+		Owner: "web", Reason: "moves on 1 December, OPS-123",
+		Until: time.Date(2026, 12, 2, 0, 0, 0, 0, time.UTC), Place: "policy.yaml:38",
+	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -178,7 +177,7 @@ func TestMistakes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			cfg, err := config.Read("f.yaml", strings.NewReader(tt.text))
+			cfg, err := config.Read("f.yaml", strings.NewReader(tt.text), parsers())
 			if _, ok := errors.AsType[config.Problems](err); !ok || cfg != nil {
 				t.Fatalf("got %v, %v, want problems", cfg, err)
 			}
@@ -197,7 +196,7 @@ func TestMistakes(t *testing.T) {
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	read := func(name string) *config.Config {
-		c, err := config.Read(name, strings.NewReader("policy: {rules: [{name: "+name+", severity: info, require: {ports: [443]}}]}\n"))
+		c, err := config.Read(name, strings.NewReader("policy: {rules: [{name: "+name+", severity: info, require: {ports: [443]}}]}\n"), parsers())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +218,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("waivers:\n  - targets: '*'\n    code: [expired]\n    owner: a\n    reason: b\n    until: 2026-12-01\n")
 	f.Add("policy: *a\n? [x]\n: y\n<<: {}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := config.Read("f.yaml", strings.NewReader(text))
+		_, err := config.Read("f.yaml", strings.NewReader(text), parsers())
 		problems, ok := errors.AsType[config.Problems](err)
 		if err != nil && (!ok || len(problems) == 0) {
 			t.Errorf("%v is no problem of the file", err)
