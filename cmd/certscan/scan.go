@@ -310,17 +310,6 @@ func (f *scanFlags) checkNumbers() error {
 	return nil
 }
 
-// acceptsWhen reports whether to ask what servers accept, last asked at a time.
-func (f *scanFlags) acceptsWhen(_ inventory.Target, last time.Time) bool {
-	switch f.accepts {
-	case "new":
-		return last.IsZero()
-	case "due":
-		return inventory.AcceptsDue(last, now())
-	}
-	return f.accepts == "always"
-}
-
 // openStore opens the history, unless nothing is to be kept.
 func (j *scanJob) openStore(ctx context.Context) error {
 	f := j.flags

@@ -283,6 +283,23 @@ func where(f *fixture) {
 			f.Errorf("%s: %v, want %q", tt.name, names, tt.want)
 		}
 	}
+	asked := 0
+	all, err := f.ChainsTo(f.Context(), func(chain [][]byte) (inventory.Fingerprint, bool, error) {
+		asked++
+		return inventory.FingerprintOf(chain[1]), true, nil
+	})
+	if err != nil || len(all) != 3 || asked != 1 {
+		f.Errorf("ChainsTo = %d views after %d questions, %v, want 3 after one: all chains have the same issuer", len(all), asked, err)
+	}
+	for _, s := range all {
+		if s.Via != issuer || s.Position != 0 || s.Labels["owner"] != "web" || s.LastKnown != (s.View.Target == c.Key()) {
+			f.Errorf("ChainsTo: %+v, want the leaf, the issuer that it was asked for, and whose it is", s)
+		}
+	}
+	none, err := f.ChainsTo(f.Context(), func([][]byte) (inventory.Fingerprint, bool, error) { return issuer, false, nil })
+	if err != nil || len(none) != 0 {
+		f.Errorf("ChainsTo = %d views, %v, want none", len(none), err)
+	}
 	if _, err := f.Where(f.Context(), inventory.Query{Digest: "abc"}); err == nil {
 		f.Error("three digits: no error")
 	}

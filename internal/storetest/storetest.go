@@ -32,6 +32,7 @@ type Store interface {
 	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
 	Spans(ctx context.Context, target string) ([]inventory.Span, error)
 	Where(ctx context.Context, q inventory.Query) ([]inventory.Serving, error)
+	ChainsTo(ctx context.Context, match func(chain [][]byte) (via inventory.Fingerprint, ok bool, err error)) ([]inventory.Serving, error)
 	Certificate(ctx context.Context, sha256 string) (der []byte, firstSeen time.Time, err error)
 	Findings(ctx context.Context, since, until time.Time) iter.Seq2[inventory.FindingSpan, error]
 	OpenFindings(ctx context.Context) iter.Seq2[inventory.FindingSpan, error]
