@@ -27,6 +27,7 @@ type Store interface {
 	LastFailed(ctx context.Context) (map[string]bool, error)
 	Record(ctx context.Context, scanID string, results []inventory.Result) error
 	RecordFleet(ctx context.Context, findings []inventory.Finding) error
+	Rejudged(ctx context.Context, results []inventory.Result) ([]inventory.Result, error)
 
 	Targets(ctx context.Context, at time.Time) iter.Seq2[inventory.StoredTarget, error]
 	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
@@ -72,6 +73,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"findings open, change, and close", findings},
 		{"findings of views that were not judged stay open", unjudged},
 		{"findings of the fleet", fleetFindings},
+		{"what is judged again changes findings alone", rejudged},
+		{"what was examined meanwhile is not judged by what was", rejudgedTooLate},
 		{"the past can be asked for", past},
 		{"two moments can be compared", changes},
 		{"where a certificate is served", where},

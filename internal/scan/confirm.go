@@ -1,0 +1,339 @@
+package scan
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/certscan/internal/inventory"
+)
+
+const (
+	failuresToTell = 3 // examinations in a row without a connection before that is told
+	sightingsTell  = 2 // and examinations that saw anything else that is wrong
+
+	flapOpenings  = 3  // a finding that opened so often
+	flapIntervals = 12 // within so many intervals comes and goes: it is held open
+	calmIntervals = 4  // until it stayed away for so many
+
+	absences = 4 // examinations of a target without a word of a view, after which it is gone
+)
+
+// ConfirmOptions say how a [Confirm] decides.
+type ConfirmOptions struct {
+	Location string        // which examines; defaults to [inventory.LocalLocation]
+	Interval time.Duration // between two examinations of a target; default 1h
+
+	// Sample asks for examinations of up to n targets that were well, to find out
+	// whether a failure is theirs or ours; nil: nobody is asked.
+	Sample func(n int)
+}
+
+// Confirm holds findings back until they are confirmed.
+//
+// A failure to connect is told after three examinations in a row, anything else
+// that an examination saw for the first time after two, so it has to be followed
+// by others soon. What is only information is told at once, and so is what needs
+// no examination to become true: time passed, or something is judged otherwise.
+//
+// A finding that opened three times within twelve intervals is held open until
+// it stayed away for four. While most targets that were well fail at once, no
+// failure to connect is told, but that one thing about our own side.
+//
+// It keeps no facts and changes none. It is safe for concurrent use.
+type Confirm struct {
+	opt ConfirmOptions
+
+	mu      sync.Mutex
+	targets map[string]*vigil
+	own     ownFailure
+	round   uint64 // counts results
+}
+
+// A vigil is what is known of the findings of one target.
+type vigil struct {
+	well     bool           // it answered, and nothing else was told since
+	failures map[string]int // in a row, by address; "" is of resolving
+	findings map[inventory.FindingKey]*watch
+}
+
+// A watch is over one finding.
+type watch struct {
+	open   bool
+	seen   int    // examinations in a row that found it, until it is open
+	absent int    // examinations of the target that said nothing of its subject
+	found  uint64 // round of the result that had it last
+
+	opened  []time.Time       // lately; for what comes and goes
+	finding inventory.Finding // as found last, once it has come again
+	gone    time.Time         // since when it is held open although it is not found
+}
+
+// An Outcome is what became of the findings of a result.
+type Outcome struct {
+	Opened, Closed []inventory.Finding // of those that are closed, only the key
+
+	// Again: something is held back until the target is examined again.
+	Again bool
+
+	// Own: the findings about our own side are others than before.
+	Own bool
+}
+
+// NewConfirm returns a Confirm that knows of nothing.
+func NewConfirm(opt ConfirmOptions) *Confirm {
+	if opt.Location == "" {
+		opt.Location = inventory.LocalLocation
+	}
+	if opt.Interval <= 0 {
+		opt.Interval = time.Hour
+	}
+	return &Confirm{opt: opt, targets: make(map[string]*vigil)}
+}
+
+// Configure changes the interval.
+func (c *Confirm) Configure(interval time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opt.Interval = interval
+}
+
+// How a result came about.
+type origin int
+
+const (
+	restored origin = iota
+	rejudged
+	examined
+)
+
+// Examined takes the findings off r that are not confirmed.
+func (c *Confirm) Examined(r *inventory.Result) Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.vigil(r.Target.Key())
+	changed := c.observe(r, v)
+	out := c.sift(r, v, examined)
+	out.Own = changed
+	return out
+}
+
+// Rejudged takes those findings off r that wait for an examination, when r was
+// judged again without one.
+func (c *Confirm) Rejudged(r *inventory.Result) Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sift(r, c.vigil(r.Target.Key()), rejudged)
+}
+
+// Restore takes up a result that was judged from what is stored. open reports
+// whether a finding is open in the store, and count how many examinations in a
+// row saw the present state of a view.
+func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) bool, count func(inventory.View) int64) Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.vigil(r.Target.Key())
+	for i := range r.Endpoints {
+		e := &r.Endpoints[i]
+		v.well = v.well || e.Judgement.Certificate != nil
+		if !answered(&e.Observation) {
+			v.fail(e.Observation.Address, int(count(e.Observation.View())))
+		}
+	}
+	all(r, func(_ inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding) {
+		for _, f := range *findings {
+			switch w := v.watch(f.Key()); {
+			case open(f.Key()):
+				w.open = true
+				v.well = v.well && !ofConnecting(f.Code)
+			case e != nil:
+				w.seen = int(count(e.Observation.View()))
+			default:
+				w.seen = sightingsTell // of the target as a whole: by its views, which were looked at
+			}
+		}
+	})
+	return c.sift(r, v, restored)
+}
+
+// Forget drops what is known of targets.
+func (c *Confirm) Forget(targets []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range targets {
+		delete(c.targets, t)
+		c.own.forget(t)
+	}
+}
+
+func (c *Confirm) vigil(target string) *vigil {
+	v := c.targets[target]
+	if v == nil {
+		v = new(vigil)
+		c.targets[target] = v
+	}
+	return v
+}
+
+func (v *vigil) watch(key inventory.FindingKey) *watch {
+	if v.findings == nil {
+		v.findings = make(map[inventory.FindingKey]*watch)
+	}
+	w := v.findings[key]
+	if w == nil {
+		w = new(watch)
+		v.findings[key] = w
+	}
+	return w
+}
+
+func (v *vigil) fail(address string, n int) {
+	if v.failures == nil {
+		v.failures = make(map[string]int)
+	}
+	v.failures[address] += n
+}
+
+// all calls f with the findings of every subject of r, and with the endpoint if
+// it was examined.
+func all(r *inventory.Result, f func(s inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding)) {
+	for i := range r.Endpoints {
+		e := &r.Endpoints[i]
+		f(viewSubject(e), e, &e.Judgement.Findings)
+	}
+	for i := range r.Carried {
+		e := &r.Carried[i]
+		f(viewSubject(e), nil, &e.Judgement.Findings)
+	}
+	f(inventory.Subject{Kind: inventory.SubjectTarget, ID: r.Target.Key()}, nil, &r.Judgement.Findings)
+}
+
+func viewSubject(e *inventory.Endpoint) inventory.Subject {
+	return inventory.Subject{Kind: inventory.SubjectView, ID: e.Observation.View().ID()}
+}
+
+// sift decides over every finding of r.
+func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome) {
+	now := time.Now()
+	c.round++
+	judged := make(map[inventory.Subject]*[]inventory.Finding)
+	all(r, func(s inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding) {
+		judged[s] = findings
+		kept := (*findings)[:0:0]
+		for _, f := range *findings {
+			w := v.watch(f.Key())
+			again := w.found == c.round // twice in one result
+			w.found, w.absent = c.round, 0
+			if len(w.opened) > 1 {
+				w.finding, w.gone = f, time.Time{}
+			}
+			if from == examined && !again && (e != nil || s.Kind == inventory.SubjectTarget) {
+				w.seen++
+			}
+			if !w.open && !c.tell(f, w, v, e, from) {
+				out.Again = true
+				continue
+			}
+			if !w.open {
+				w.open = true
+				w.opened = append(lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)), now)
+				v.well = v.well && !ofConnecting(f.Code)
+				out.Opened = append(out.Opened, f)
+			}
+			kept = append(kept, f)
+		}
+		if len(kept) < len(*findings) {
+			*findings = kept
+		}
+	})
+	for key, w := range v.findings {
+		if w.found == c.round {
+			continue
+		}
+		findings, spoken := judged[key.Subject]
+		if !spoken {
+			if w.absent++; w.absent < absences || from != examined {
+				continue
+			}
+		}
+		if w.open && spoken && c.comesAndGoes(w, now) {
+			*findings = append(slices.Clip(*findings), w.finding)
+			continue
+		}
+		if w.open {
+			out.Closed = append(out.Closed, inventory.Finding{Code: key.Code, Rule: key.Rule, Subject: key.Subject})
+		}
+		w.open, w.seen = false, 0
+		if w.opened = lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)); len(w.opened) == 0 || !spoken {
+			delete(v.findings, key)
+		}
+	}
+	return out
+}
+
+// tell decides whether a finding that is not open opens.
+func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.Endpoint, from origin) bool {
+	if !f.Severity.AtLeast(inventory.Warning) {
+		return true
+	}
+	if ofConnecting(f.Code) {
+		seen := w.seen
+		if e != nil {
+			seen = max(seen, v.failures[e.Observation.Address])
+		}
+		return seen >= failuresToTell && !c.own.is
+	}
+	switch {
+	case w.seen >= sightingsTell:
+		return true
+	case from == rejudged:
+		return w.seen == 0 // no examination waits to be confirmed
+	case from == restored:
+		return ofTime(f.Code)
+	}
+	return false
+}
+
+// comesAndGoes reports whether an open finding that is not there is held open.
+func (c *Confirm) comesAndGoes(w *watch, now time.Time) bool {
+	if w.opened = lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)); w.gone.IsZero() {
+		if len(w.opened) < flapOpenings {
+			return false
+		}
+		w.gone = now
+	}
+	if now.Sub(w.gone) < calmIntervals*c.opt.Interval {
+		return true
+	}
+	w.opened = nil
+	return false
+}
+
+// lately drops the times before a time.
+func lately(times []time.Time, since time.Time) []time.Time {
+	return slices.DeleteFunc(times, func(t time.Time) bool { return t.Before(since) })
+}
+
+// ofConnecting reports whether a finding says that there was no connection.
+func ofConnecting(c inventory.Code) bool {
+	return c == inventory.CodeUnreachable || c == inventory.CodeDNSFailure
+}
+
+// ofTime reports whether time alone opens such findings.
+func ofTime(c inventory.Code) bool {
+	switch c {
+	case inventory.CodeExpired, inventory.CodeExpiring, inventory.CodeChainExpiring, inventory.CodeExpiredInChain,
+		inventory.CodeAnchorExpired, inventory.CodeStapleStale:
+		return true
+	}
+	return false
+}
+
+// answered reports whether there was a connection to whatever o is of.
+func answered(o *inventory.Observation) bool {
+	switch o.Reach.Status {
+	case inventory.ReachOK, inventory.ReachTLSAlert, inventory.ReachNotTLS, inventory.ReachSTARTTLSMissing, inventory.ReachSTARTTLSRefused:
+		return true
+	}
+	return len(o.Chain) > 0
+}
