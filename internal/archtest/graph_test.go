@@ -23,6 +23,7 @@ func allowed() map[string][]string {
 		"internal/crl":       words,
 		"internal/discover":  {"internal/inventory", "internal/resolve"},
 		"internal/evidence":  words,
+		"internal/export":    words,
 		"internal/fetch":     words,
 		"internal/lab":       words,
 		"internal/location":  words,
@@ -66,7 +67,10 @@ func owners() map[string][]string {
 	return map[string][]string{
 		"github.com/goccy/go-yaml":               {"internal/discover", "internal/config", "internal/evidence"},
 		"github.com/google/uuid":                 {wiring, "internal/store", "internal/scan"},
+		"github.com/klauspost/compress":          {"internal/export"},
 		"github.com/miekg/dns":                   {"internal/resolve", "internal/lab"},
+		"github.com/prometheus/client_golang":    {"internal/export"},
+		"github.com/prometheus/common":           {"internal/export"},
 		"github.com/rivo/uniseg":                 {"internal/report"},
 		"github.com/schollz/progressbar/v3":      {"internal/report"},
 		"github.com/smallstep/pkcs7":             {"internal/lab"},

@@ -3,6 +3,8 @@ package inventory
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -267,4 +269,22 @@ func TierOf(d time.Duration) Tier {
 		return Tier(fmt.Sprintf("%dd", d/(24*time.Hour)))
 	}
 	return Tier(fmt.Sprintf("%dh", d/time.Hour))
+}
+
+// Size is the nominal size of t, 0 if expired; ok is false for what is outside
+// of all tiers.
+func (t Tier) Size() (size time.Duration, ok bool) {
+	if t == TierExpired {
+		return 0, true
+	}
+	unit := 24 * time.Hour
+	n, days := strings.CutSuffix(string(t), "d")
+	if !days {
+		unit = time.Hour
+		if n, ok = strings.CutSuffix(string(t), "h"); !ok {
+			return 0, false
+		}
+	}
+	v, err := strconv.ParseInt(n, 10, 32)
+	return time.Duration(v) * unit, err == nil
 }

@@ -51,6 +51,15 @@ const (
 	ReachLocalError      ReachStatus = "local_error" // the scanner's own fault, such as no file descriptors
 )
 
+// ReachStatuses returns every reach status, [ReachOK] first.
+func ReachStatuses() []ReachStatus {
+	return []ReachStatus{
+		ReachOK, ReachNoRoute, ReachDNSNXDomain, ReachDNSServFail, ReachDNSTimeout, ReachDNSNoAddress,
+		ReachRefused, ReachUnreachable, ReachTimeout, ReachReset, ReachEOF, ReachTLSAlert, ReachNotTLS,
+		ReachSTARTTLSRefused, ReachSTARTTLSMissing, ReachLocalError,
+	}
+}
+
 // IsDNS reports whether the name could not be resolved.
 func (s ReachStatus) IsDNS() bool {
 	switch s {

@@ -154,6 +154,10 @@ type TargetJudgement struct {
 	Tier     Tier
 	Verified *bool // nil: never examined
 	Findings []Finding
+
+	// RenewalDue is when the target becomes overdue by its own history, margin
+	// included; zero where nothing was learned.
+	RenewalDue time.Time
 }
 
 // A Result is everything that one examination of one target gave.

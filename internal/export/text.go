@@ -1,0 +1,165 @@
+package export
+
+import (
+	"bufio"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxLabel bounds a label value that strangers wrote, in runes.
+const maxLabel = 200
+
+// clean makes hostile text fit for a label value: at most [maxLabel] runes of
+// valid UTF-8, of which those that do not show or that reorder what does are
+// spelled out, as reports do it.
+func clean(s string) string {
+	if plain(s) {
+		return s
+	}
+	var b strings.Builder
+	for n, i := 0, 0; i < len(s); n++ {
+		if n == maxLabel {
+			b.WriteString("…")
+			break
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1, r < ' ', r == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case !unicode.IsPrint(r), r == '\u2800', unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			fmt.Fprintf(&b, "<U+%04X>", r)
+		default:
+			b.WriteString(s[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// plain reports whether s is short and of printable ASCII.
+func plain(s string) bool {
+	if len(s) > maxLabel {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// escape makes clean text a label value of the text format.
+func escape(s string) string {
+	if !strings.ContainsAny(s, "\\\"\n") {
+		return s
+	}
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
+}
+
+// value is hostile text as it stands between the quotes of a label.
+func value(s string) string { return escape(clean(s)) }
+
+// labels renders pairs of a name and a value: name="value",...
+func labels(pairs ...string) string {
+	var b strings.Builder
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(pairs[i])
+		b.WriteString(`="`)
+		b.WriteString(value(pairs[i+1]))
+		b.WriteByte('"')
+	}
+	return b.String()
+}
+
+// labelName makes a valid label name of n, or "" of what has nothing to make it
+// of. Bare names would clash with those of scrape jobs.
+func labelName(n string) string {
+	if n == "" {
+		return ""
+	}
+	return "label_" + strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '_'
+	}, n)
+}
+
+// A text writes Prometheus's text format 0.0.4. Errors are the underlying
+// writer's to keep: they show when it is flushed.
+type text struct {
+	w   *bufio.Writer
+	num []byte // room for a number
+
+	family family
+	open   bool // the head of family is written
+}
+
+// begin begins a family. Its head is written with its first series: a family
+// without series would be an empty promise.
+func (x *text) begin(f family) { x.family, x.open = f, false }
+
+// series begins a series of the family and leaves its labels to the caller,
+// who calls end.
+func (x *text) series() *bufio.Writer {
+	if !x.open {
+		x.open = true
+		fmt.Fprintf(x.w, "# HELP %s %s\n# TYPE %s %s\n", x.family.name, x.family.help, x.family.name, x.family.kind)
+	}
+	x.w.WriteString(x.family.name)
+	return x.w
+}
+
+func (x *text) end(v int64) {
+	x.w.WriteByte(' ')
+	x.num = strconv.AppendInt(x.num[:0], v, 10)
+	x.w.Write(x.num)
+	x.w.WriteByte('\n')
+}
+
+// sample writes a series with labels that are rendered already, "" for none.
+func (x *text) sample(labels string, v int64) {
+	w := x.series()
+	if labels != "" {
+		w.WriteByte('{')
+		w.WriteString(labels)
+		w.WriteByte('}')
+	}
+	x.end(v)
+}
+
+// seconds writes a series whose value has a fraction.
+func (x *text) seconds(labels string, v float64) {
+	w := x.series()
+	if labels != "" {
+		w.WriteByte('{')
+		w.WriteString(labels)
+		w.WriteByte('}')
+	}
+	w.WriteByte(' ')
+	x.num = strconv.AppendFloat(x.num[:0], v, 'f', 3, 64)
+	w.Write(x.num)
+	w.WriteByte('\n')
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// A family is a metric with its type and what it means.
+type family struct{ name, kind, help string }
+
+const gauge = "gauge"
