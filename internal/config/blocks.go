@@ -62,6 +62,7 @@ func (d *decoder) source(n node) Source {
 		n.fail("has targets and files: make two sources of it, so that each can be seen to work")
 	case targets != nil:
 		s.Targets = items(*targets, func(n node) inventory.Target { return d.target(n, s.Protocol) })
+		s.Protocol = inventory.TLS // each target says its own from here on
 		for _, key := range []string{"refresh", "min_targets", "max_shrink"} {
 			if n, ok := given[key]; ok {
 				n.fail("is for files: targets that stand here change with the configuration")

@@ -21,6 +21,7 @@ type decoder struct {
 	file     string
 	parsers  Parsers
 	problems Problems
+	visit    func(path string, known fields) // if not nil, is told of each mapping; for tests
 }
 
 // sort puts the problems in the order of the file.
@@ -122,6 +123,9 @@ func (n node) mapping(known fields, required ...string) {
 	default:
 		n.wrong("a mapping with keys such as " + strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		return
+	}
+	if n.d.visit != nil {
+		n.d.visit(n.path, known)
 	}
 	seen := make(map[string]bool)
 	for _, pair := range pairs {

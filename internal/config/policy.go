@@ -134,23 +134,7 @@ func (d *decoder) labels(n node) map[string]string {
 		}
 		return labels
 	}
-	var pairs []*ast.MappingValueNode
-	switch y := n.y.(type) {
-	case *ast.MappingNode:
-		pairs = y.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{y}
-	default:
-		n.wrong("a list of labels, or a mapping of labels to patterns of their values")
-	}
-	for _, pair := range pairs {
-		key := node{n.d, pair.Key, n.path}
-		name := key.text()
-		if _, twice := labels[name]; twice {
-			key.fail("label %q stands there twice", name)
-		}
-		labels[name] = node{n.d, pair.Value, n.key(name).path}.text()
-	}
+	n.entries("a list of labels, or a mapping of labels to patterns of their values", func(name string, n node) { labels[name] = n.text() })
 	return labels
 }
 
