@@ -13,6 +13,7 @@ import (
 type nginxServer struct {
 	port     uint16
 	name     string
+	plain    bool // HTTP without TLS
 	settings []string
 }
 
@@ -31,7 +32,11 @@ func serveNginx(t *testing.T, dir string, servers ...*nginxServer) {
 	}
 	var ports []uint16
 	for _, s := range servers {
-		fmt.Fprintf(&conf, "server {\nlisten 127.0.0.1:%d ssl;\nserver_name %s;\n%s\n}\n", s.port, s.name, strings.Join(s.settings, "\n"))
+		kind := " ssl"
+		if s.plain {
+			kind = ""
+		}
+		fmt.Fprintf(&conf, "server {\nlisten 127.0.0.1:%d%s;\nserver_name %s;\n%s\n}\n", s.port, kind, s.name, strings.Join(s.settings, "\n"))
 		ports = append(ports, s.port)
 	}
 	conf.WriteString("}\n")

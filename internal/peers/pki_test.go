@@ -32,10 +32,10 @@ type authority struct {
 func newPKI(t *testing.T) *pki {
 	t.Helper()
 	root := issue(t, nil, ecdsaKey(t), &x509.Certificate{
-		Subject: pkix.Name{CommonName: "peers root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "peers root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
 	intermediate := issue(t, root, ecdsaKey(t), &x509.Certificate{
-		Subject: pkix.Name{CommonName: "peers intermediate"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "peers intermediate"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
 	return &pki{root: root, intermediate: intermediate}
 }
@@ -48,11 +48,20 @@ type leaf struct {
 
 func (p *pki) leaf(t *testing.T, name string, key crypto.Signer) *leaf {
 	t.Helper()
+	return p.pointingLeaf(t, name, key, nil, nil)
+}
+
+// pointingLeaf is a leaf that names CRLs and OCSP responders.
+func (p *pki) pointingLeaf(t *testing.T, name string, key crypto.Signer, lists, responders []string) *leaf {
+	t.Helper()
 	return &leaf{pki: p, authority: issue(t, p.intermediate, key, &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
 		DNSNames:    []string{name},
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+
+		CRLDistributionPoints: lists,
+		OCSPServer:            responders,
 	})}
 }
 
