@@ -45,7 +45,7 @@ func trustScenarios() []definition {
 				t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 			})), s.issuing))
 		}},
-		{name: "not-a-ca", about: "A leaf that was signed by another leaf.", want: wants(inventory.CodeNotACA), build: func(s *site) {
+		{name: "not-a-ca", about: "A leaf that was signed by another leaf, and so names no CRL.", want: wants(inventory.CodeNotACA, inventory.CodeProfile), build: func(s *site) {
 			other := s.leaf(s.issuing, "issuer."+s.host, func(spec *Spec) { spec.CommonName = "issuer." + s.host })
 			s.serve(s.tls(s.leaf(other, s.host), other, s.issuing))
 		}},

@@ -190,7 +190,7 @@ func (c *cert) nameBreaches(b *breachList) {
 	if wildcard != "" {
 		b.add("san_wildcard", "the name %s has a wildcard that is not its first label", quote(wildcard))
 	}
-	if syntax != "" {
+	if syntax != "" && x.sanFlaw == "" { // which is found as malformed_san
 		b.add("san_syntax", "the name %s is no host name", quote(syntax))
 	}
 	if internal != "" {
