@@ -82,7 +82,7 @@ func owners() map[string][]string {
 		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", wiring},
 		"golang.org/x/sys":                       {wiring, "internal/probe", "internal/report", "internal/scan", "internal/store"},
 		"golang.org/x/term":                      {wiring, "internal/report"},
-		"golang.org/x/time":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan"},
+		"golang.org/x/time":                      {"internal/evidence", "internal/export", "internal/fetch", "internal/location", "internal/resolve", "internal/scan"},
 		"modernc.org/sqlite":                     {"internal/store"},
 		"software.sslmate.com/src/go-pkcs12":     {"internal/certfile"},
 	}
