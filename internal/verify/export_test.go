@@ -14,3 +14,8 @@ func (j *Judge) AskCRL(list *inventory.CRL, c, issuer []byte, now time.Time, sig
 	}
 	return j.judgeCRL(list, "", j.cert(c, false), j.cert(issuer, false), certs, now)
 }
+
+// ParseTime is parseTime of an element with the tag and content given.
+func ParseTime(tag byte, content string) (time.Time, bool) {
+	return parseTime(element{tag: tag, content: []byte(content)})
+}
