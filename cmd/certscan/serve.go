@@ -29,7 +29,7 @@ old one stays. SIGTERM and Ctrl-C stop it; what was seen until then is kept.`,
 		Example: `  certscan serve -c certscan.yaml`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := f.load(io)
+			cfg, err := f.load()
 			if err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func newLog(io streams, format, level string) (*slog.Logger, error) {
 
 // serve runs a daemon until ctx ends. Everything long-lived is opened and
 // started here, and has stopped and been closed when serve returns.
-func serve(ctx context.Context, io streams, log *slog.Logger, cfg serveConfig, again func(streams) (serveConfig, error)) (err error) {
+func serve(ctx context.Context, io streams, log *slog.Logger, cfg serveConfig, again func() (serveConfig, error)) (err error) {
 	d := &daemon{io: io, log: log, cfg: cfg, again: again}
 	defer d.close()
 	if err := d.open(ctx); err != nil {

@@ -4,56 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/certscan/internal/config"
 	"example.com/certscan/internal/discover"
 	"example.com/certscan/internal/inventory"
-	"example.com/certscan/internal/probe"
-	"example.com/certscan/internal/store"
+	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/verify"
 )
 
 // serveConfig is what a daemon is told to do.
 type serveConfig struct {
-	sources []discover.Source
-
-	interval    time.Duration // between two examinations of a target
-	extras      time.Duration // between two with all offers
-	confirm     time.Duration // until a failure is looked at again
-	timeout     time.Duration // of one probe
-	retries     int
-	concurrency int
-	perAddress  int
-	resolver    []string
-	stop        time.Duration // how long what is in flight may take when the daemon stops
-
-	judging    judgeFlags
-	trust      *trust // given by demo and tests; otherwise judging says which
-	policies   *policies
-	allowFetch []string
-	fetchProxy string
-
-	db        storeFlags
-	retention time.Duration
-}
-
-// defaultServeConfig watches nothing.
-func defaultServeConfig() serveConfig {
-	var c serveConfig
-	c.interval, c.extras, c.confirm = time.Hour, 24*time.Hour, time.Minute
-	c.timeout, c.retries, c.concurrency, c.perAddress = 10*time.Second, 1, 256, 2
-	c.judging.profile, c.judging.tiers = string(verify.ProfileAuto), "60d,30d,14d,7d,3d"
-	c.retention = store.Retention
-	return c
+	*config.Config
+	trust *trust // given by demo and tests; otherwise the file says which
 }
 
 // load reads the configuration that the flags name.
-func (f *serveFlags) load(streams) (serveConfig, error) {
+func (f *serveFlags) load() (serveConfig, error) {
 	if f.config == "" {
-		return serveConfig{}, usagef("serve needs a configuration: give one with -c FILE")
+		return serveConfig{}, usagef("serve needs a configuration: give one with -c FILE; certscan config init writes one to begin with")
 	}
 	if err := plainFile(f.config); err != nil {
 		return serveConfig{}, usageError{fmt.Errorf("--config: %w", err)}
@@ -62,62 +35,87 @@ func (f *serveFlags) load(streams) (serveConfig, error) {
 	if err != nil {
 		return serveConfig{}, usageError{err}
 	}
-	return fromConfig(cfg), nil
-}
-
-// fromConfig takes over what a file says.
-func fromConfig(cfg *config.Config) serveConfig {
-	c := defaultServeConfig()
-	c.policies = newPolicies(cfg, now())
-	return c
-}
-
-// options are those of judging that the configuration alone says.
-func (c *serveConfig) options() (opt verify.Options, err error) {
-	if opt.Tiers, err = parseTiers(c.judging.tiers); err != nil {
-		return opt, err
+	if len(cfg.Sources) == 0 {
+		return serveConfig{}, usagef("%s: there is nothing to watch: name targets under sources", f.config)
 	}
-	opt.Remember = 1024
-	return opt, c.judging.requirementFlags.apply(&opt)
+	return serveConfig{Config: cfg}, nil
 }
 
-// work is how targets are examined.
-func (c *serveConfig) work() inventory.Work {
-	return inventory.Work{Mode: inventory.ModeFull, Timeout: c.timeout, Retries: c.retries}
-}
-
-func (c *serveConfig) prober() *probe.Prober { return probe.New(probe.Options{}) }
-
-// listSource is a source whose targets stand in the configuration.
-func listSource(name string, targets []inventory.Target) discover.Source {
-	for i := range targets {
-		targets[i].Sources = []string{name}
+// judging are the options and files that the configuration judges by.
+func (c serveConfig) judging() (verify.Options, trustFlags, error) {
+	t := c.Trust
+	opt := verify.Options{Tiers: c.Tiers.List, Reference: c.Tiers.Reference, AbsoluteTiers: c.Tiers.Absolute}
+	required := requirementFlags{profile: t.Profile, weakKeys: t.WeakKeys}
+	f := trustFlags{
+		transparencyFlags: transparencyFlags{logList: t.CTLogList},
+		revocationFlags:   revocationFlags{revocation: string(t.Revocation), oneCRL: t.OneCRL},
+		roots:             slices.Clone(t.Stores), distrust: t.Distrust,
 	}
-	return discover.Source{
-		Name: name, Kind: "list", Every: 24 * time.Hour,
-		Read: func(context.Context) ([]inventory.Target, error) { return targets, nil },
+	for _, r := range t.RootsFor {
+		f.rootsFor = append(f.rootsFor, r.Targets.String()+"="+r.Store)
 	}
+	return opt, f, required.apply(&opt)
 }
 
-// fileSource is a source that reads the files that a pattern matches. Rows that
-// are wrong make it fail: half a list is no list to drop targets by.
-func fileSource(pattern string, every time.Duration, labels map[string]string) discover.Source {
-	name := "file:" + pattern
-	return discover.Source{Name: name, Kind: "file", Every: every, Read: func(ctx context.Context) ([]inventory.Target, error) {
+// proxy is what evidence is fetched through.
+func (c serveConfig) proxy() (string, error) {
+	if c.Trust.ProxyFile == "" {
+		return c.Trust.Proxy, nil
+	}
+	const most = 4 << 10
+	b, err := os.ReadFile(c.Trust.ProxyFile)
+	if err != nil {
+		return "", fmt.Errorf("trust.proxy_file: %w", err)
+	}
+	if len(b) > most {
+		return "", fmt.Errorf("trust.proxy_file: %q is longer than %d octets", c.Trust.ProxyFile, most)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func (c serveConfig) schedule() scan.ScheduleOptions {
+	s := c.Scan
+	return scan.ScheduleOptions{Interval: s.Interval, Extras: s.Extras, Work: inventory.Work{
+		FirstOnly: s.FirstOnly, Mode: inventory.ModeFull, Offers: s.Offers, Accepts: s.Accepts, Timeout: s.Timeout, Retries: s.Retries,
+	}}
+}
+
+// sources are where targets come from.
+func (c serveConfig) sources() (list []discover.Source) {
+	for _, s := range c.Sources {
+		out := discover.Source{Name: s.Name, Kind: s.Kind(), Every: s.Refresh, Min: s.Min, Shrink: s.Shrink}
+		if len(s.Files) > 0 {
+			out.Read = func(ctx context.Context) ([]inventory.Target, error) { return readFiles(ctx, s) }
+		} else {
+			targets := slices.Clone(s.Targets)
+			for i := range targets {
+				targets[i].Labels, targets[i].Sources = withDefaults(targets[i].Labels, s.Labels), []string{s.Name}
+			}
+			out.Every, out.Shrink = 24*time.Hour, 1 // a person removed them
+			out.Read = func(context.Context) ([]inventory.Target, error) { return targets, nil }
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+// readFiles reads all lists of a source. One bad row makes it fail: half a list
+// is no list to drop targets by.
+func readFiles(ctx context.Context, s config.Source) (targets []inventory.Target, err error) {
+	var problems []error
+	for _, pattern := range s.Files {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", pattern, err)
 		}
 		if len(paths) == 0 {
-			return nil, fmt.Errorf("no file is there: %q", pattern)
+			problems = append(problems, fmt.Errorf("there is no file %q", pattern))
 		}
-		var targets []inventory.Target
-		var problems []error
 		for _, path := range paths {
 			if err := plainFile(path); err != nil {
 				return nil, err
 			}
-			for t, err := range discover.ReadFile(path, discover.Options{}) {
+			for t, err := range discover.ReadFile(path, discover.Options{Protocol: s.Protocol}) {
 				if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
@@ -125,10 +123,13 @@ func fileSource(pattern string, every time.Duration, labels map[string]string) d
 					problems = append(problems, err)
 					continue
 				}
-				t.Labels, t.Sources = withDefaults(t.Labels, labels), []string{name}
+				t.Labels, t.Sources = withDefaults(t.Labels, s.Labels), []string{s.Name}
 				targets = append(targets, t)
 			}
 		}
-		return targets, errors.Join(slices.Clip(problems[:min(len(problems), maxBadRows)])...)
-	}}
+	}
+	if more := len(problems) - maxBadRows; more > 0 {
+		problems = append(problems[:maxBadRows], fmt.Errorf("and %d more", more))
+	}
+	return targets, errors.Join(problems...)
 }

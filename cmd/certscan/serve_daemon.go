@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +18,9 @@ import (
 
 	"example.com/certscan/internal/discover"
 	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/export"
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/probe"
 	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/store"
 )
@@ -21,76 +28,122 @@ import (
 // A daemon watches targets. What it is made of is opened by open, run by run and
 // closed by close.
 type daemon struct {
-	io    streams
-	log   *slog.Logger
-	cfg   serveConfig
-	again func(streams) (serveConfig, error) // reads the configuration again
+	io     streams
+	log    *slog.Logger
+	again  func() (serveConfig, error) // reads the configuration again
+	notify notifier
 
-	db       *store.DB
-	dbPath   string
-	evidence *evidence.Source
-	judge    liveJudge
-	limiter  *scan.Limiter
-	schedule *scan.Schedule
-	engine   *scan.Engine
-	sources  discover.Watcher
-	ledger   *ledger
-	export   exporter
+	mu  sync.Mutex  // held while the configuration is replaced
+	cfg serveConfig // under mu once it runs
+
+	db         *store.DB
+	dbPath     string
+	signatures *store.Signatures
+	evidence   *evidence.Source
+	judge      liveJudge
+	limiter    *scan.Limiter
+	schedule   *scan.Schedule
+	confirm    *scan.Confirm
+	rejudge    *scan.Rejudge
+	engine     *scan.Engine
+	sources    discover.Watcher
+	export     *export.Exporter
+	ledger     *ledger
 }
 
 // note logs what is odd about files that are read.
-func (d *daemon) note(format string, args ...any) {
-	d.log.Warn("note", "text", fmt.Sprintf(format, args...))
-}
+func (d *daemon) note(format string, args ...any) { d.log.Warn(fmt.Sprintf(format, args...)) }
 
 // open opens and wires everything; nothing runs yet.
 func (d *daemon) open(ctx context.Context) error {
+	c := d.cfg
 	var err error
-	if d.export == nil {
-		d.export = nobody{}
-	}
-	if d.dbPath, err = d.cfg.db.path(d.io.env); err != nil {
+	d.notify = newNotifier(d.io.env)
+	if d.dbPath, err = (&storeFlags{c.Store.Path}).path(d.io.env); err != nil {
 		return err
 	}
 	if d.db, err = store.Open(ctx, d.dbPath, store.Options{}); err != nil {
 		return err
 	}
-	signatures, err := d.db.Signatures(ctx)
-	if err != nil {
+	if d.signatures, err = d.db.Signatures(ctx); err != nil {
 		return err
 	}
-	b, err := d.cfg.newBench(ctx, signatures, d.note)
+	b, err := c.newBench(d.signatures, d.note)
 	if err != nil {
 		return err
 	}
 	d.judge.bench.Store(b)
-	keep := evidence.Options{Cache: d.db, CRLDir: crlDir(d.dbPath)}
-	if d.evidence, err = newEvidence(d.io, d.cfg.allowFetch, d.cfg.fetchProxy, keep); err != nil {
-		return err
-	}
-	if err := enoughFiles(&d.cfg.concurrency, true, d.note); err != nil {
-		return err
-	}
-	d.limiter = scan.NewLimiter(scan.LimiterOptions{Max: d.cfg.concurrency, PerAddress: d.cfg.perAddress})
-	loc, err := newLocation(d.cfg.resolver, d.cfg.prober(), d.limiter)
+	proxy, err := c.proxy()
 	if err != nil {
+		return usageError{err}
+	}
+	keep := evidence.Options{Cache: d.db, CRLDir: crlDir(d.dbPath), Log: d.log}
+	if d.evidence, err = newEvidence(d.io, c.Trust.AllowFetch, proxy, keep); err != nil {
 		return err
 	}
-	d.schedule = scan.NewSchedule(d.cfg.schedule())
-	d.ledger = &ledger{db: d.db, judge: &d.judge, export: d.export, log: d.log}
-	d.sources.Configure(d.cfg.sources, nil)
-	d.engine, err = scan.New(scan.Options{
-		Location: loc, Judge: &d.judge, Admission: d.limiter, Evidence: d.evidence, Memory: d.db, Recorder: d.ledger,
-		Work: d.schedule.Work, LookAhead: 1,
-	})
-	if err != nil {
+	d.schedule = scan.NewSchedule(c.schedule())
+	if d.export, err = export.New(export.Options{
+		Settings: c.shown(), Version: version(), Location: c.Scan.Location,
+		Lag: func() map[string]time.Duration { return map[string]time.Duration{c.Scan.Location: d.schedule.Lag()} },
+	}); err != nil {
+		return err
+	}
+	if err := d.wire(); err != nil {
 		return err
 	}
 	return d.noteJudging(ctx)
 }
 
-func (c *serveConfig) schedule() scan.ScheduleOptions {
-	return scan.ScheduleOptions{Interval: c.interval, Extras: c.extras, Work: c.work()}
+// wire puts together what examines.
+func (d *daemon) wire() error {
+	c := d.cfg
+	concurrency := c.Scan.Concurrency
+	if err := enoughFiles(&concurrency, false, d.note); err != nil {
+		return err
+	}
+	pinned := c.Scan.Resolve
+	d.limiter = scan.NewLimiter(scan.LimiterOptions{Max: concurrency, PerAddress: c.Scan.PerAddress})
+	loc, err := newLocationNamed(c.Scan.Location, c.Scan.Resolvers, probe.New(probe.Options{}), d.limiter)
+	if err != nil {
+		return err
+	}
+	d.confirm = scan.NewConfirm(scan.ConfirmOptions{Location: c.Scan.Location, Interval: c.Scan.Interval, Sample: d.schedule.Sample})
+	d.rejudge = scan.NewRejudge()
+	d.ledger = &ledger{
+		db: d.db, judge: &d.judge, confirm: d.confirm, rejudge: d.rejudge, export: d.export, log: d.log, judging: make(map[string]bool),
+		soon: d.soon,
+	}
+	d.engine, err = scan.New(scan.Options{
+		Location: loc, Judge: &d.judge, Admission: d.limiter, Evidence: d.evidence, Memory: d.db, Recorder: d.ledger, LookAhead: 1,
+		Work: func(t inventory.Target) inventory.Work {
+			w := d.schedule.Work(t)
+			w.Addresses = pinned[t.DialName()]
+			return w
+		},
+	})
+	return err
+}
+
+// soon asks for an examination that confirms another.
+func (d *daemon) soon(target string) { d.schedule.Soon(target, d.present().Scan.Confirm) }
+
+// present is the configuration that holds.
+func (d *daemon) present() serveConfig {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg
+}
+
+// shown are the settings of what the metrics show.
+func (c serveConfig) shown() export.Settings {
+	s := export.Settings{
+		Detail: export.Detail(c.Metrics.Detail), Labels: c.Metrics.Labels, MaxSeries: c.Metrics.SeriesCap,
+		StaleAfter: time.Duration(c.Scan.StaleAfter * float64(c.Scan.Interval)),
+	}
+	for _, t := range c.Tiers.List {
+		s.Tiers = append(s.Tiers, inventory.TierOf(t))
+	}
+	return s
 }
 
 // noteJudging notes in the history what is judged by, so that other commands
@@ -120,19 +173,48 @@ func (d *daemon) close() {
 
 // run watches until ctx ends.
 func (d *daemon) run(ctx context.Context) error {
-	if err := d.load(ctx); err != nil {
-		return unlessStopped(ctx, err)
-	}
 	g, gctx := errgroup.WithContext(ctx)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from now on, else it ends the process
+	defer signal.Stop(hup)
+	loaded := make(chan struct{}) // closed when all that is stored is judged again
 	g.Go(func() error {
-		return d.engine.Run(gctx, d.schedule.Due(gctx), func(r inventory.Result) error {
-			d.schedule.Done(r)
-			return nil
-		})
+		if err := d.load(gctx); err != nil {
+			return err
+		}
+		close(loaded)
+		d.log.Info("watching", "targets", d.schedule.Len(), "interval", d.present().Scan.Interval, "history", d.dbPath)
+		d.tellSystem(notifyReady)
+		return d.upkeep(gctx)
 	})
-	g.Go(func() error { return d.sources.Run(gctx, func(f discover.Fleet) error { return d.targets(gctx, f) }) })
-	d.log.Info("watching", "targets", d.schedule.Len(), "interval", d.cfg.interval, "history", d.dbPath)
-	return unlessStopped(ctx, g.Wait())
+	after := func(f func() error) {
+		g.Go(func() error {
+			select {
+			case <-loaded:
+				return f()
+			case <-gctx.Done():
+				return nil
+			}
+		})
+	}
+	after(func() error {
+		return d.engine.Run(gctx, d.schedule.Due(gctx), func(r inventory.Result) error { d.done(gctx, r); return nil })
+	})
+	after(func() error { return d.rejudge.Run(gctx, d.judgeAgain) })
+	after(func() error {
+		return d.sources.Run(gctx, func(f discover.Fleet) error { return d.watch(gctx, f) })
+	})
+	after(func() error { return d.signals(gctx, hup) })
+	err := unlessStopped(ctx, g.Wait())
+	d.tellSystem(notifyStopping)
+	d.log.Info("stopped")
+	return err
+}
+
+func (d *daemon) tellSystem(state string) {
+	if err := d.notify.tell(state); err != nil {
+		d.log.Warn("systemd was not told", "err", err)
+	}
 }
 
 // unlessStopped keeps the end that was asked for from being an error.
@@ -143,61 +225,74 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// load reads the sources, judges what is stored of their targets, and hands it
-// on.
-func (d *daemon) load(ctx context.Context) error {
-	fleet, _, _ := d.sources.Read(ctx)
-	if fleet == nil {
-		return ctx.Err()
-	}
-	watched := make(map[string]bool, len(fleet.Targets))
-	for _, t := range fleet.Targets {
-		watched[t.Key()] = true
-	}
-	begun := time.Now()
-	var batch []inventory.Result
-	for st, err := range d.db.Targets(ctx, time.Time{}) {
-		if err != nil {
-			return err
+func unknown(err error) bool { return errors.Is(err, inventory.ErrUnknownTarget) }
+
+// done takes an examined target back into the schedule.
+func (d *daemon) done(ctx context.Context, r inventory.Result) {
+	if d.schedule.Done(r) {
+		attrs := []any{"target", r.Target.Key()}
+		if x := r.Judgement.Expiry; x != nil {
+			attrs = append(attrs, "expires", x.At)
 		}
-		if !watched[st.Target.Key()] {
-			continue
-		}
-		r, err := judgeStored(ctx, d.evidence, &d.judge, st, now())
-		if err != nil {
-			return err
-		}
-		d.schedule.Restore(r)
-		d.judge.policies().mark(r)
-		if batch = append(batch, r); len(batch) == 1000 {
-			d.export.Update(batch)
-			batch = nil
-		}
+		d.log.InfoContext(ctx, "other certificate served", attrs...)
 	}
-	d.export.Update(batch)
-	d.log.Debug("loaded", "took", time.Since(begun))
-	if err := d.targets(ctx, *fleet); err != nil {
-		return err
-	}
-	d.export.Loaded()
-	return nil
 }
 
-// targets takes over what the sources say.
-func (d *daemon) targets(ctx context.Context, f discover.Fleet) error {
+// watch takes over what the sources say.
+func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
 	removed := d.schedule.Set(f.Targets)
-	var keys []string
-	for _, t := range removed {
-		keys = append(keys, t.Key())
-		if _, err := d.db.Forget(ctx, t.Key()); err != nil && !errors.Is(err, inventory.ErrUnknownTarget) {
+	if len(removed) > 0 {
+		keys := make([]string, len(removed))
+		for i, t := range removed {
+			keys[i] = t.Key()
+		}
+		if err := d.ledger.remove(ctx, keys); err != nil {
 			return err
 		}
+		slices.Sort(keys)
+		d.log.InfoContext(ctx, "targets removed", "count", len(keys), "among", strings.Join(keys[:min(3, len(keys))], " "))
 	}
-	if len(keys) > 0 {
-		d.log.Info("targets removed", "targets", len(keys), "first", strings.Join(keys[:min(3, len(keys))], " "))
-		d.export.Remove(keys)
+	for _, c := range f.Conflicts {
+		d.log.DebugContext(ctx, "sources disagree", "target", c.Target, "label", c.Label, "kept", c.Kept, "from", c.KeptFrom, "dropped", c.Dropped)
 	}
-	d.export.Sources(f.Sources)
-	d.export.Own(f.Findings)
-	return nil
+	return d.ledger.ofSources(ctx, f.Sources, f.Findings)
+}
+
+// judgeAgain judges what is stored of targets, and keeps what that gives.
+func (d *daemon) judgeAgain(ctx context.Context, targets []string) error {
+	const together = 8 // some may wait for evidence
+	d.ledger.begin(targets)
+	results := make([]inventory.Result, len(targets))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(together)
+	for i, key := range targets {
+		g.Go(func() error {
+			t, watched := d.schedule.Target(key)
+			if !watched {
+				return nil
+			}
+			st, err := d.db.Target(gctx, key)
+			if unknown(err) {
+				return nil // it was never examined
+			}
+			if err == nil {
+				results[i], err = d.judged(gctx, st, t)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	results = slices.DeleteFunc(results, func(r inventory.Result) bool { return r.Target.Host == "" })
+	return d.ledger.rejudged(ctx, results, d.confirm.Rejudged)
+}
+
+// judged judges what is stored of a target that the sources name as t.
+func (d *daemon) judged(ctx context.Context, st inventory.StoredTarget, t inventory.Target) (inventory.Result, error) {
+	st.Target = t
+	for i := range st.Views {
+		st.Views[i].Facts.Target = t
+	}
+	return judgeStored(ctx, d.evidence, &d.judge, st, now())
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/policy"
 	"example.com/certscan/internal/store"
 	"example.com/certscan/internal/verify"
 )
@@ -31,28 +31,30 @@ func (l *liveJudge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, 
 func (l *liveJudge) policies() *policies { return l.bench.Load().policies }
 
 // newBench reads trust stores and lists, and prepares to judge by them.
-func (c *serveConfig) newBench(ctx context.Context, signatures *store.Signatures, note func(string, ...any)) (*bench, error) {
-	b := &bench{policies: c.policies}
-	opt, err := c.options()
+func (c serveConfig) newBench(signatures *store.Signatures, note func(string, ...any)) (*bench, error) {
+	b := &bench{policies: &policies{policy.New(c.Policy), policy.NewWaivers(c.Waivers, now())}}
+	opt, flags, err := c.judging()
 	if err != nil {
 		return nil, err
 	}
 	if c.trust != nil {
 		b.trust = *c.trust
-	} else if b.trust, err = c.judging.trustFlags.load(note); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
+	} else if b.trust, err = flags.load(note); err != nil {
 		return nil, err
 	}
 	b.trust.apply(&opt)
-	if signatures != nil {
-		opt.Signatures = signatures
-	}
+	opt.Signatures = signatures
 	plain, err := verify.New(opt)
 	if err != nil {
 		return nil, err
 	}
 	b.judge = b.policies.over(plain)
 	return b, nil
+}
+
+// renew returns the same bench with waivers as of now: they end at midnight.
+func (b *bench) renew(c serveConfig) *bench {
+	n := *b
+	n.policies = &policies{b.policies.rules, policy.NewWaivers(c.Waivers, now())}
+	return &n
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/store"
 )
 
@@ -17,40 +19,174 @@ type exporter interface {
 	Sources(statuses []inventory.SourceStatus)
 	Own(findings []inventory.Finding)
 	Probed(o inventory.Observation)
+	Closed(spans []inventory.FindingSpan)
+	Reloaded(ok bool)
 }
 
-// nobody is an exporter that shows nothing.
-type nobody struct{}
-
-func (nobody) Update([]inventory.Result)        {}
-func (nobody) Remove([]string)                  {}
-func (nobody) Loaded()                          {}
-func (nobody) Sources([]inventory.SourceStatus) {}
-func (nobody) Own([]inventory.Finding)          {}
-func (nobody) Probed(inventory.Observation)     {}
-
-// A ledger keeps results and shows them, in the same order.
+// A ledger keeps results, shows them and tells what changed, always in this
+// order and one after the other, so that nobody is told what is not kept.
 type ledger struct {
-	mu     sync.Mutex
-	db     *store.DB
-	judge  *liveJudge
-	export exporter
-	log    *slog.Logger
+	db      *store.DB
+	judge   *liveJudge
+	confirm *scan.Confirm
+	rejudge *scan.Rejudge
+	export  exporter
+	log     *slog.Logger
+
+	// soon asks for an examination that confirms what is held back.
+	soon func(target string)
+
+	mu       sync.Mutex
+	judging  map[string]bool // targets being judged again; taken out when they are examined
+	sources  []inventory.Finding
+	fleet    []inventory.Finding // of several targets
+	ownFound []inventory.FindingKey
 }
 
 // Record implements [scan.Recorder].
 func (l *ledger) Record(ctx context.Context, results []inventory.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.db.Record(ctx, "", results); err != nil {
-		return err
-	}
+	outcomes := make([]scan.Outcome, len(results))
+	own := false
 	for i := range results {
-		l.judge.policies().mark(results[i])
+		delete(l.judging, results[i].Target.Key())
+		outcomes[i] = l.confirm.Examined(&results[i])
+		own = own || outcomes[i].Own
 		for j := range results[i].Endpoints {
 			l.export.Probed(results[i].Endpoints[j].Observation)
 		}
 	}
-	l.export.Update(results)
+	if err := l.db.Record(ctx, "", results); err != nil {
+		return err
+	}
+	l.show(ctx, results, outcomes)
+	if own {
+		return l.recordOwn(ctx)
+	}
 	return nil
+}
+
+// begin says that targets are being judged by what is stored now.
+func (l *ledger) begin(targets []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range targets {
+		l.judging[t] = true
+	}
+}
+
+// rejudged keeps results that were judged again. Of those that were examined
+// since begin, more is known already.
+func (l *ledger) rejudged(ctx context.Context, results []inventory.Result, confirm func(*inventory.Result) scan.Outcome) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	results = slices.DeleteFunc(results, func(r inventory.Result) bool {
+		key := r.Target.Key()
+		present := l.judging[key]
+		delete(l.judging, key)
+		return !present
+	})
+	outcomes := make(map[string]scan.Outcome, len(results))
+	for i := range results {
+		outcomes[results[i].Target.Key()] = confirm(&results[i])
+	}
+	stored, err := l.db.Rejudged(ctx, results)
+	if err != nil {
+		return err
+	}
+	list := make([]scan.Outcome, len(stored))
+	for i := range stored {
+		list[i] = outcomes[stored[i].Target.Key()]
+	}
+	l.show(ctx, stored, list)
+	return nil
+}
+
+// show shows results that are kept, and tells what became of their findings.
+func (l *ledger) show(ctx context.Context, results []inventory.Result, outcomes []scan.Outcome) {
+	for i := range results {
+		l.judge.policies().mark(results[i])
+		l.rejudge.Set(results[i])
+		l.tell(ctx, results[i].Target.Key(), outcomes[i].Opened, outcomes[i].Closed)
+		if outcomes[i].Again {
+			l.soon(results[i].Target.Key())
+		}
+	}
+	l.export.Update(results)
+}
+
+func (l *ledger) tell(ctx context.Context, target string, opened, closed []inventory.Finding) {
+	for _, f := range opened {
+		l.log.InfoContext(ctx, "finding opened", "target", target, "code", f.Code, "severity", f.Severity, "subject", f.Subject.ID, "message", f.Message)
+	}
+	for _, f := range closed {
+		l.log.InfoContext(ctx, "finding closed", "target", target, "code", f.Code, "subject", f.Subject.ID)
+	}
+}
+
+// remove forgets targets that nobody names any more; their history stays.
+func (l *ledger) remove(ctx context.Context, targets []string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range targets {
+		delete(l.judging, t)
+		if _, err := l.db.Forget(ctx, t); err != nil && !unknown(err) {
+			return err
+		}
+	}
+	l.confirm.Forget(targets)
+	l.rejudge.Forget(targets)
+	l.export.Remove(targets)
+	return nil
+}
+
+// ofSources takes over how the sources do.
+func (l *ledger) ofSources(ctx context.Context, statuses []inventory.SourceStatus, findings []inventory.Finding) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sources = findings
+	l.export.Sources(statuses)
+	return l.recordOwn(ctx)
+}
+
+// ofFleet takes over the findings that concern several targets.
+func (l *ledger) ofFleet(ctx context.Context, findings []inventory.Finding) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fleet = findings
+	return l.recordOwn(ctx)
+}
+
+// recordOwn keeps and shows the findings of no single target. Called under mu.
+func (l *ledger) recordOwn(ctx context.Context) error {
+	own := slices.Concat(l.sources, l.confirm.Own())
+	all := slices.Concat(own, l.judge.policies().fleet(l.fleet))
+	if err := l.db.RecordFleet(ctx, all); err != nil {
+		return err
+	}
+	var keys []inventory.FindingKey
+	var opened, closed []inventory.Finding
+	for _, f := range all {
+		keys = append(keys, f.Key())
+		if !slices.Contains(l.ownFound, f.Key()) {
+			opened = append(opened, f)
+		}
+	}
+	for _, k := range l.ownFound {
+		if !slices.Contains(keys, k) {
+			closed = append(closed, inventory.Finding{Code: k.Code, Rule: k.Rule, Subject: k.Subject})
+		}
+	}
+	l.ownFound = keys
+	l.tell(ctx, "", opened, closed)
+	l.export.Own(all[:len(own)]) // with the times that the history gave them
+	return nil
+}
+
+// alive waits until the ledger is free: a daemon whose history hangs is not
+// alive.
+func (l *ledger) alive() {
+	l.mu.Lock()
+	l.mu.Unlock() //nolint:staticcheck // to have waited is all
 }

@@ -78,13 +78,17 @@ func (r lazyResolver) Resolve(ctx context.Context, name string) inventory.Resolu
 }
 
 func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.Local, error) {
+	return newLocationNamed(inventory.LocalLocation, servers, p, l)
+}
+
+func newLocationNamed(name string, servers []string, p *probe.Prober, l *scan.Limiter) (*location.Local, error) {
 	make := sync.OnceValues(func() (*resolve.Resolver, error) { return resolve.New(resolve.Options{Servers: servers}) })
 	if len(servers) > 0 {
 		if _, err := make(); err != nil {
 			return nil, usageError{fmt.Errorf("--resolver: %w", err)}
 		}
 	}
-	return location.NewLocal(location.Options{Resolver: lazyResolver{make}, Prober: p, Accepts: p, Gate: gate{l}})
+	return location.NewLocal(location.Options{Name: name, Resolver: lazyResolver{make}, Prober: p, Accepts: p, Gate: gate{l}})
 }
 
 func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {

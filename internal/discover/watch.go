@@ -3,6 +3,7 @@ package discover
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,9 +13,9 @@ import (
 )
 
 const (
-	// A source shrinks suddenly if it loses more than half of its targets, and at
-	// least fewestLost of them.
-	fewestLost = 5
+	fewestLost = 5 // targets that a source loses if it shrinks suddenly
+
+	anHour = time.Hour // between two looks at sources if none asks for one
 
 	// shrunkRounds is how many readings in a row have to say so before a source
 	// that shrank suddenly is believed.
@@ -27,8 +28,11 @@ type Source struct {
 	Kind  string // "list" or "file"
 	Every time.Duration
 
-	// Read returns all targets of the source. With an error, or without a target,
-	// the last set is kept.
+	Min    int     // fewer targets are a failure; default 1
+	Shrink float64 // losing more than this part, and five targets, is sudden; default 0.5
+
+	// Read returns all targets of the source. With an error what it returns is
+	// added to the last set, and nothing is taken away.
 	Read func(ctx context.Context) ([]inventory.Target, error)
 }
 
@@ -83,6 +87,16 @@ func (w *Watcher) Configure(sources []Source, last map[string][]inventory.Target
 	w.changed = make(chan struct{})
 }
 
+// Names are those of the sources.
+func (w *Watcher) Names() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // Run calls found with the fleet, first once all sources were read, and then
 // whenever some were read again, until ctx ends or found fails.
 func (w *Watcher) Run(ctx context.Context, found func(Fleet) error) error {
@@ -114,7 +128,7 @@ func (w *Watcher) Read(ctx context.Context) (f *Fleet, wait time.Duration, chang
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	wait = time.Hour
+	wait = anHour
 	read := len(w.sources) == 0
 	for _, s := range w.sources {
 		if !s.next.After(now) {
@@ -139,16 +153,24 @@ func (s *watched) read(ctx context.Context, now time.Time) {
 	if ctx.Err() != nil {
 		return // which says nothing of the source
 	}
-	if err == nil && len(got) == 0 {
-		err = fmt.Errorf("%s: no target in it", s.Name)
+	switch least := max(1, s.Min); {
+	case err == nil && len(got) == 0:
+		err = errors.New("there is no target in it")
+	case err == nil && len(got) < least:
+		err = fmt.Errorf("there are %d targets in it, and there should be at least %d", len(got), least)
 	}
 	if err != nil {
-		s.status.Up, s.status.Error = false, err.Error()
+		var set Set // the targets that are there now know their labels better
+		for _, t := range slices.Concat(got, s.targets) {
+			set.Add(t)
+		}
+		s.targets = set.Targets()
+		s.status.Up, s.status.Error, s.status.Targets = false, err.Error(), len(s.targets)
 		return
 	}
 	s.status.Up, s.status.Error, s.status.LastSuccess = true, "", now.UTC()
 	lost := missing(s.targets, got)
-	if lost >= fewestLost && 2*lost > len(s.targets) {
+	if lost >= fewestLost && float64(lost) > cmp.Or(s.Shrink, 0.5)*float64(len(s.targets)) {
 		s.lost = lost
 		if s.shrunk++; s.shrunk < shrunkRounds {
 			return
@@ -192,7 +214,7 @@ func (w *Watcher) fleet() *Fleet {
 			})
 		}
 		if s.status.Error != "" {
-			find(inventory.CodeSourceFailed, "the source could not be read, so its last %d targets are kept: %s", len(s.targets), s.status.Error)
+			find(inventory.CodeSourceFailed, "the source could not be read, or not wholly, so no target of its %d is taken away: %s", len(s.targets), s.status.Error)
 		}
 		if s.shrunk > 0 {
 			find(inventory.CodeSourceShrunk, "%d of %d targets are gone from the source; they are kept until %d readings in a row say so (this was number %d)",

@@ -24,7 +24,8 @@ type ScheduleOptions struct {
 	// negative is never.
 	Extras time.Duration
 
-	// Work is how to examine, without the target, the offers and the slot.
+	// Work is how to examine, without the target and the slot. Of its offers all
+	// but the default one are extras, and so is Accepts.
 	Work inventory.Work
 }
 
@@ -71,7 +72,7 @@ type past struct {
 	failures int       // examinations in a row with an endpoint that did not answer
 	expiry   time.Time
 	lifetime time.Duration
-	leaves   uint64 // hash of the leaves that were served; 0: none
+	leaves   uint64 // hash of the leaves that were served when all addresses answered; 0: none
 }
 
 // NewSchedule returns a Schedule without targets.
@@ -211,32 +212,45 @@ func (s *Schedule) Work(t inventory.Target) inventory.Work {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.opt.Work
-	w.Target, w.Offers, w.Slot = t, []inventory.Offer{inventory.OfferDefault}, time.Now().Unix()
+	w.Target, w.Slot = t, time.Now().Unix()
 	e := s.slots[t.Key()]
-	if e == nil {
-		return w
+	if e != nil {
+		w.Slot, w.Turn = e.at.Unix(), e.turn
+		e.asked = e.owed
 	}
-	w.Slot, w.Turn = e.at.Unix(), e.turn
-	if e.asked = e.owed; e.asked && w.Mode != inventory.ModeCensus {
-		w.Offers = append(w.Offers, inventory.OfferECDSA, inventory.OfferRSA, inventory.OfferNoSNI)
-		w.Accepts = true
+	if e == nil || !e.asked {
+		w.Offers, w.Accepts = []inventory.Offer{inventory.OfferDefault}, false
 	}
 	return w
 }
 
-// Done tells what an examination gave, and sets the target's next slot.
-func (s *Schedule) Done(r inventory.Result) {
+// Target returns a target by its key.
+func (s *Schedule) Target(key string) (inventory.Target, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.slots[key]
+	if e == nil {
+		return inventory.Target{}, false
+	}
+	return e.target, true
+}
+
+// Done tells what an examination gave, and sets the target's next slot. It
+// reports whether other leaves were served than the last time.
+func (s *Schedule) Done(r inventory.Result) (changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.slots[r.Target.Key()]
 	if e == nil {
-		return // removed meanwhile
+		return false // removed meanwhile
 	}
 	before := e.leaves
 	e.learn(r)
-	if e.asked && e.failures == 0 {
+	changed = before != 0 && e.leaves != before
+	switch {
+	case e.asked && e.failures == 0:
 		e.owed = false
-	} else if before != 0 && e.leaves != before {
+	case changed && s.opt.Extras > 0:
 		e.owed = true // the other certificates may be new as well
 	}
 	e.asked = false
@@ -253,6 +267,7 @@ func (s *Schedule) Done(r inventory.Result) {
 		heap.Fix(&s.due, e.index)
 	}
 	s.poke()
+	return changed
 }
 
 // Now asks for an examination of a target at once. It reports whether the
@@ -375,7 +390,7 @@ func (s *Schedule) every(e *slot, now time.Time) time.Duration {
 
 // learn takes over what an examination gave.
 func (p *past) learn(r inventory.Result) {
-	p.leaves = 0
+	var sum uint64
 	failed := len(r.Endpoints) == 0
 	var leaves map[inventory.Fingerprint]bool
 	for i := range r.Endpoints {
@@ -396,13 +411,13 @@ func (p *past) learn(r inventory.Result) {
 				leaves = make(map[inventory.Fingerprint]bool)
 			}
 			leaves[id] = true
-			p.leaves += hashOf(string(id[:])) | 1 // in any order
+			sum += hashOf(string(id[:])) | 1 // in any order
 		}
 	}
 	if failed {
-		p.failures++
+		p.failures++ // and what some address serves is not all
 	} else {
-		p.failures = 0
+		p.failures, p.leaves = 0, sum
 	}
 	p.expiry, p.lifetime = time.Time{}, 0
 	if x := r.Judgement.Expiry; x != nil {

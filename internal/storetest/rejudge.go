@@ -3,6 +3,8 @@ package storetest
 import (
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"example.com/certscan/internal/inventory"
 )
 
@@ -78,5 +80,21 @@ func rejudgedTooLate(f *fixture) {
 	}
 	if got := f.rejudge(f.stored(t)); len(got) != 1 {
 		f.Errorf("%d results were stored of what is, want 1", len(got))
+	}
+}
+
+func listed(f *fixture) {
+	shop, gone, api := Target("shop.example"), Target("gone.example"), Target("api.example")
+	for _, t := range []inventory.Target{shop, gone, api} {
+		f.record(t, Seen(t, address, hour(0), Chain("a")))
+	}
+	if _, err := f.Forget(f.Context(), gone.Key()); err != nil {
+		f.Fatal(err)
+	}
+	if diff := cmp.Diff([]inventory.Target{api, shop}, all(f, f.List(f.Context()))); diff != "" {
+		f.Errorf("List (-want +got):\n%s", diff)
+	}
+	for range f.List(f.Context()) {
+		break // and no connection is left open
 	}
 }
