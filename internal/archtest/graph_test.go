@@ -33,11 +33,13 @@ func allowed() map[string][]string {
 		"internal/report":    words,
 		"internal/resolve":   words,
 		"internal/scan":      words,
+		"internal/server":    words,
 		"internal/store":     words,
 		"internal/storetest": words,
 		"internal/verify":    words,
 
 		"alerts":               words,
+		"dashboards":           words,
 		"docs":                 words,
 		"internal/archtest":    {},
 		"internal/bench":       {"internal/inventory", "internal/lab"},
@@ -65,12 +67,13 @@ func inTests() map[string][]string {
 // owners lists, for each third-party module, which packages may import it.
 func owners() map[string][]string {
 	return map[string][]string{
-		"github.com/goccy/go-yaml":               {"internal/discover", "internal/config", "internal/evidence"},
+		"github.com/goccy/go-yaml":               {"internal/discover", "internal/config", "internal/evidence", "internal/server"},
 		"github.com/google/uuid":                 {wiring, "internal/store", "internal/scan"},
 		"github.com/klauspost/compress":          {"internal/export"},
 		"github.com/miekg/dns":                   {"internal/resolve", "internal/lab"},
 		"github.com/prometheus/client_golang":    {"internal/export"},
 		"github.com/prometheus/common":           {"internal/export"},
+		"github.com/prometheus/exporter-toolkit": {"internal/server"},
 		"github.com/rivo/uniseg":                 {"internal/report"},
 		"github.com/schollz/progressbar/v3":      {"internal/report"},
 		"github.com/smallstep/pkcs7":             {"internal/lab"},
@@ -79,7 +82,7 @@ func owners() map[string][]string {
 		"golang.org/x/crypto":                    {"internal/certfile", "internal/evidence", "internal/lab", "internal/probe", "internal/verify"},
 		"golang.org/x/crypto/x509roots/fallback": {"internal/evidence"},
 		"golang.org/x/net":                       {"internal/discover", "internal/lab", "internal/resolve", "internal/verify"},
-		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", wiring},
+		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", "internal/server", wiring},
 		"golang.org/x/sys":                       {wiring, "internal/probe", "internal/report", "internal/scan", "internal/store"},
 		"golang.org/x/term":                      {wiring, "internal/report"},
 		"golang.org/x/time":                      {"internal/evidence", "internal/export", "internal/fetch", "internal/location", "internal/resolve", "internal/scan"},

@@ -114,7 +114,7 @@ func (n node) labels() map[string]string {
 
 // pattern reads a path in which * may stand.
 func (n node) pattern() string {
-	p := n.file()
+	p := n.filePath()
 	if _, err := filepath.Match(p, ""); err != nil {
 		n.fail("%q is not a pattern: a [ without its ]", p)
 	}
@@ -207,10 +207,10 @@ func (d *decoder) trust(n node, t *Trust) {
 	n.mapping(fields{
 		"stores":      func(n node) { t.Stores = items(n, node.trustStore) },
 		"roots_for":   func(n node) { t.RootsFor = items(n, d.rootsFor) },
-		"distrust":    func(n node) { t.Distrust = items(n, node.file) },
-		"onecrl":      func(n node) { t.OneCRL = n.file() },
-		"ct_log_list": func(n node) { t.CTLogList = n.file() },
-		"weak_keys":   func(n node) { t.WeakKeys = n.file() },
+		"distrust":    func(n node) { t.Distrust = items(n, func(n node) string { return n.input("trust.distrust") }) },
+		"onecrl":      func(n node) { t.OneCRL = n.input("trust.onecrl") },
+		"ct_log_list": func(n node) { t.CTLogList = n.input("trust.ct_log_list") },
+		"weak_keys":   func(n node) { t.WeakKeys = n.input("trust.weak_keys") },
 		"revocation": func(n node) {
 			t.Revocation = word(n, inventory.RevocationSoft, inventory.RevocationHard, inventory.RevocationOff)
 		},
@@ -225,7 +225,7 @@ func (d *decoder) trust(n node, t *Trust) {
 				return err
 			})
 		},
-		"proxy_file": func(n node) { file = &n; t.ProxyFile = n.file() },
+		"proxy_file": func(n node) { file = &n; t.ProxyFile = n.input("trust.proxy_file") },
 	})
 	if file != nil && t.Proxy != "" {
 		file.fail("proxy and proxy_file exclude each other")
@@ -239,10 +239,12 @@ func (d *decoder) trust(n node, t *Trust) {
 
 // trustStore reads the name of a trust store or a path.
 func (n node) trustStore() string {
-	if s, _ := n.scalar(); s == StoreSystem || s == StoreMozilla {
-		return s
+	s, _ := n.scalar()
+	if s != StoreSystem && s != StoreMozilla {
+		s = n.filePath()
 	}
-	return n.file()
+	n.usable("trust.stores", s)
+	return s
 }
 
 func (d *decoder) rootsFor(n node) (r RootsFor) {
@@ -286,7 +288,7 @@ func (d *decoder) metrics(n node, m *Metrics) {
 func (d *decoder) web(n node, w *Web) {
 	n.mapping(fields{
 		"listen":       func(n node) { w.Listen = oneOrMore(n, func(n node) string { return n.checked(checkListen) }) },
-		"config_file":  func(n node) { w.ConfigFile = n.file() },
+		"config_file":  func(n node) { w.ConfigFile = n.input("web.config_file") },
 		"external_url": func(n node) { w.ExternalURL = n.externalURL() },
 		"profiling":    func(n node) { w.Profiling = n.truth() },
 		"probe": func(n node) {
@@ -311,7 +313,7 @@ func (n node) externalURL() string {
 
 func (d *decoder) store(n node, s *Store) {
 	n.mapping(fields{
-		"path":      func(n node) { s.Path = n.file() },
+		"path":      func(n node) { s.Path = n.filePath() },
 		"retention": func(n node) { s.Retention = n.period(day, 36500*day) },
 	})
 }

@@ -73,6 +73,11 @@ type Parsers struct {
 	Target func(text string, without inventory.Protocol) (inventory.Target, error) // without: of text that names none
 	Fetch  func(text string) error                                                 // of trust.allow_fetch
 	DNS    func(text string) error                                                 // of scan.resolvers
+
+	// File, if not nil, is asked whether what a key such as "trust.onecrl" names
+	// can be used. A path is absolute; a trust store may also be [StoreSystem]
+	// or [StoreMozilla].
+	File func(key, path string) error
 }
 
 // Load reads the file at path. The error is of type [Problems] if the file could

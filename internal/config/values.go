@@ -50,13 +50,30 @@ func (n node) percentage() float64 {
 	return v / 100
 }
 
-// file reads a path; a relative one begins at the directory of the file.
-func (n node) file() string {
+// filePath reads a path; a relative one begins at the directory of the file.
+func (n node) filePath() string {
 	s := n.text()
 	if strings.TrimSpace(s) == "" {
 		return ""
 	}
 	return n.d.path(s)
+}
+
+// input reads the path of a file that is to be read as what key says.
+func (n node) input(key string) string {
+	path := n.filePath()
+	n.usable(key, path)
+	return path
+}
+
+// usable asks whether what key names can be used.
+func (n node) usable(key, path string) {
+	if n.d.parsers.File == nil || path == "" {
+		return
+	}
+	if err := n.d.parsers.File(key, path); err != nil {
+		n.fail("%w", err)
+	}
 }
 
 // path is s as seen from the directory of the file.
