@@ -14,6 +14,7 @@ type certificate struct {
 	labels string // of certscan_certificate_info, rendered
 	issuer string // what totals call its issuer, rendered
 	cn     string // of its subject, rendered
+	key    string // the kind of its key, rendered
 
 	notAfter, lifetime int64 // Unix seconds; seconds
 }
@@ -41,6 +42,7 @@ func (k *certificates) use(c *inventory.Certificate) *certificate {
 			"serial", c.Serial, "key", c.Key, "signature", c.Signature),
 		issuer: value(cmp.Or(c.IssuerCN, c.IssuerOrg, c.Issuer)),
 		cn:     value(cmp.Or(c.SubjectCN, c.Subject)),
+		key:    value(cmp.Or(c.Key, "unknown")),
 	}
 	if !c.NotAfter.IsZero() {
 		made.notAfter, made.lifetime = c.NotAfter.Unix(), int64(c.Lifetime().Seconds())

@@ -59,6 +59,11 @@ type Options struct {
 	// begun. It is asked when the metrics are scraped; nil leaves them out.
 	Lag func() map[string]time.Duration
 
+	// StoreSize returns the size of the history with its log, in bytes, and
+	// whether it is known. It is asked when the metrics are scraped; nil leaves it
+	// out.
+	StoreSize func() (int64, bool)
+
 	Now func() time.Time // defaults to time.Now
 }
 

@@ -21,7 +21,9 @@ var update = flag.Bool("update", false, "write testdata/metrics.txt and docs/met
 // A listed metric is one that others may rely on.
 type listed struct{ name, kind, labels, help string }
 
-func (l listed) String() string { return strings.Join([]string{l.name, l.kind, l.labels, l.help}, "\t") }
+func (l listed) String() string {
+	return strings.Join([]string{l.name, l.kind, l.labels, l.help}, "\t")
+}
 
 // reliable are the metrics of the process that dashboards may use: client_golang
 // has many more, and changes them.
@@ -115,14 +117,16 @@ func read(t testing.TB, path string) string {
 	return string(b)
 }
 
-// TestAlertsHaveTheirMetrics holds what the rules read against what is served.
-func TestAlertsHaveTheirMetrics(t *testing.T) {
+// TestReadersHaveTheirMetrics holds what rules and dashboards read against what
+// is served.
+func TestReadersHaveTheirMetrics(t *testing.T) {
 	t.Parallel()
 	served := parse(t, metrics(t, everything(t, &clock{now()})))
-	for _, m := range regexp.MustCompile(`(?m)^(certscan_[a-z_]+) +(.*)$`).FindAllStringSubmatch(read(t, "../../alerts/metrics.txt"), -1) {
+	text := read(t, "../../alerts/metrics.txt") + read(t, "../../dashboards/metrics.txt")
+	for _, m := range regexp.MustCompile(`(?m)^(certscan_[a-z_]+) +(.*)$`).FindAllStringSubmatch(text, -1) {
 		f := served[m[1]]
 		if f == nil {
-			t.Errorf("the rules read %s, which is not served", m[1])
+			t.Errorf("somebody reads %s, which is not served", m[1])
 			continue
 		}
 		labels, _, _ := strings.Cut(m[2], "  ")
@@ -133,7 +137,7 @@ func TestAlertsHaveTheirMetrics(t *testing.T) {
 			if !slices.ContainsFunc(f.Metric, func(s *dto.Metric) bool {
 				return slices.ContainsFunc(s.Label, func(l *dto.LabelPair) bool { return l.GetName() == want })
 			}) {
-				t.Errorf("the rules read the label %s of %s, which it has not", want, m[1])
+				t.Errorf("somebody reads the label %s of %s, which it has not", want, m[1])
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,6 +19,7 @@ type process struct {
 	registry *prometheus.Registry
 	duration *prometheus.HistogramVec
 	probes   *prometheus.CounterVec
+	writes   prometheus.Histogram
 }
 
 func newProcess(opt Options) (*process, error) {
@@ -31,6 +33,10 @@ func newProcess(opt Options) (*process, error) {
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "certscan_probes_total", Help: "Examinations of views, by how the connection ended.",
 		}, []string{"location", "outcome"}),
+		writes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "certscan_store_write_duration_seconds", Help: "How long it took to write a batch of results to the history.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "certscan_build_info", Help: "Which build of certscan this is; always 1.",
@@ -38,7 +44,7 @@ func newProcess(opt Options) (*process, error) {
 	})
 	build.Set(1)
 	for _, c := range []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, p.duration, p.probes,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, p.duration, p.probes, p.writes,
 	} {
 		if err := p.registry.Register(c); err != nil {
 			return nil, fmt.Errorf("own metrics: %w", err)
@@ -57,6 +63,9 @@ func (e *Exporter) Probed(o inventory.Observation) {
 	e.own.probes.WithLabelValues(location, string(o.Reach.Status)).Inc()
 	e.own.duration.WithLabelValues(location).Observe(o.Timings.Total().Seconds())
 }
+
+// Recorded tells how long it took to write a batch of results to the history.
+func (e *Exporter) Recorded(took time.Duration) { e.own.writes.Observe(took.Seconds()) }
 
 // instrument counts what is asked of h.
 func (p *process) instrument(h http.Handler) http.Handler {

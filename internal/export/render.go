@@ -35,7 +35,7 @@ func (p *page) choose(list []*target, attention bool) {
 	seen := newMarks(p.slots)
 	var total int64
 	for _, t := range p.chosen {
-		total += t.series(now, seen)
+		total += t.series(now, seen, p.phased())
 	}
 	if total <= limit {
 		return
@@ -48,7 +48,7 @@ func (p *page) choose(list []*target, attention bool) {
 	var kept int64
 	n := 0
 	for ; n < len(order); n++ {
-		more := order[n].series(now, seen)
+		more := order[n].series(now, seen, p.phased())
 		if kept+more > limit {
 			break
 		}
@@ -74,7 +74,7 @@ func (m marks) add(c *certificate) bool {
 
 // series is how many series the target has, with those certificates that are
 // not in seen.
-func (t *target) series(now int64, seen marks) int64 {
+func (t *target) series(now int64, seen marks, phased bool) int64 {
 	n := int64(2) // info, stale views
 	if t.expiry != unknown {
 		n += 2
@@ -90,6 +90,9 @@ func (t *target) series(now int64, seen marks) int64 {
 		v := &t.views[i]
 		if v.speaks {
 			n += truth(!v.vague) + truth(v.reach != inventory.ReachOK) + truth(v.probed != unknown) + truth(v.succeeded != unknown)
+			if phased {
+				n += v.phases.count()
+			}
 		}
 		n += int64(len(v.leaves))
 		for _, c := range v.leaves {
@@ -107,6 +110,7 @@ func (f finding) shown(now int64) bool {
 // detail writes the series of the chosen targets.
 func (p *page) detail() {
 	p.endpoints()
+	p.phases()
 	p.numbers()
 	p.begin(family{"certscan_target_info", gauge, "What the target is, and the labels of its list; always 1."})
 	for _, t := range p.chosen {

@@ -125,6 +125,7 @@ func everything(t *testing.T, c *clock) *export.Exporter {
 		Code: "source_shrunk", Severity: inventory.Warning, Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: "file:domains.txt"},
 	}})
 	e.Probed(r.Endpoints[0].Observation)
+	e.Recorded(20 * time.Millisecond)
 	e.Loaded()
 	return e
 }
@@ -137,6 +138,7 @@ func newExporter(t testing.TB, c *clock, s export.Settings) *export.Exporter {
 		Lag: func() map[string]time.Duration {
 			return map[string]time.Duration{inventory.LocalLocation: 1500 * time.Millisecond}
 		},
+		StoreSize: func() (int64, bool) { return 4096, true },
 	})
 	if err != nil {
 		t.Fatal(err)

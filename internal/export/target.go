@@ -41,6 +41,7 @@ type view struct {
 	leaves            []*certificate
 	issuers           []*certificate
 	tier              inventory.Tier
+	phases            phases
 	speaks            bool // it is the one that counts for its endpoint
 	carried           bool // not seen in the last examination
 	good              bool // the certificate that it serves is verified
@@ -182,7 +183,7 @@ func (e *Exporter) view(x *inventory.Endpoint) view {
 	o, j := &x.Observation, &x.Judgement
 	v := view{
 		address: value(o.Address), location: value(o.Location), offer: o.Offer, reach: o.Reach.Status,
-		probed: unknown, succeeded: unknown, tier: j.Tier,
+		probed: unknown, succeeded: unknown, tier: j.Tier, phases: phasesOf(o.Timings),
 	}
 	if !o.Time.IsZero() {
 		v.probed = o.Time.Unix()

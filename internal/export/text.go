@@ -3,6 +3,7 @@ package export
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -138,6 +139,15 @@ func (x *text) sample(labels string, v int64) {
 	x.end(v)
 }
 
+// fraction ends a series with a number of at most so many decimals.
+func (x *text) fraction(v float64, decimals int) {
+	x.w.WriteByte(' ')
+	unit := math.Pow10(decimals)
+	x.num = strconv.AppendFloat(x.num[:0], math.Round(v*unit)/unit, 'f', -1, 64)
+	x.w.Write(x.num)
+	x.w.WriteByte('\n')
+}
+
 // seconds writes a series whose value has a fraction.
 func (x *text) seconds(labels string, v float64) {
 	w := x.series()
@@ -146,10 +156,7 @@ func (x *text) seconds(labels string, v float64) {
 		w.WriteString(labels)
 		w.WriteByte('}')
 	}
-	w.WriteByte(' ')
-	x.num = strconv.AppendFloat(x.num[:0], v, 'f', 3, 64)
-	w.Write(x.num)
-	w.WriteByte('\n')
+	x.fraction(v, 6)
 }
 
 func truth(b bool) int64 {

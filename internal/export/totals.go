@@ -181,6 +181,7 @@ func (p *page) fleet(s *totals, e *Exporter) {
 		p.sample(labels("tier", string(t)), s.targets[t])
 	}
 	p.byIssuer(s, tiers, e)
+	p.byKey(s)
 	p.authorities(s)
 }
 
@@ -304,6 +305,12 @@ func (p *page) state(e *Exporter) {
 		p.begin(family{"certscan_scan_lag_seconds", gauge, "The age of the oldest examination that is due and not begun, as of this scrape; 0 if there is none."})
 		for _, l := range slices.Sorted(maps.Keys(lags)) {
 			p.seconds(labels("location", l), lags[l].Seconds())
+		}
+	}
+	if e.opt.StoreSize != nil {
+		if size, ok := e.opt.StoreSize(); ok {
+			p.begin(family{"certscan_store_size_bytes", gauge, "The size of the history, with its log, as of this scrape."})
+			p.sample("", size)
 		}
 	}
 	p.begin(family{"certscan_source_up", gauge, "Whether the last reading of the source of targets succeeded."})
