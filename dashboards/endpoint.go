@@ -131,11 +131,12 @@ func targetFindings(opt Options) panel {
 	return panel{
 		kind: table, title: "Open findings", width: 10, unit: "short", sortBy: "-Severity", empty: "no finding",
 		help:    "What is wrong with the target, the worst first. A click leads to what it means and how to mend it.",
-		queries: one(bySeverity("code, rule", "certscan_target_finding", `target="$target"`), ""),
+		queries: one(bySeverity("target, code, rule", "certscan_target_finding", `target="$target"`), ""),
 		columns: []column{
 			{field: "Value", name: "Severity", width: 100, words: severityWords()},
 			{field: "code", name: "code", url: url, tip: tip},
 			{field: "rule", name: "Rule"},
+			{field: "target"},
 		},
 	}
 }

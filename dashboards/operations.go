@@ -158,7 +158,7 @@ func processes(_ Options) []panel {
 			help: "Resident, and what Go's heap has of it.",
 			queries: []query{
 				{expr: own("process_resident_memory_bytes", "") + ours(), legend: "resident {{instance}}", over: true},
-				{expr: own("go_memstats_heap_inuse_bytes", "") + ours(), legend: "heap {{instance}}", over: true},
+				{expr: own("go_memstats_alloc_bytes", "") + ours(), legend: "heap {{instance}}", over: true},
 			},
 		},
 		{

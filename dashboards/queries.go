@@ -114,11 +114,16 @@ func severityWords() []word {
 	return []word{exactly(3, "critical", "red"), exactly(2, "warning", "orange"), exactly(1, "info", "blue")}
 }
 
-// bySeverity is 3, 2 or 1 for each open finding, so that the worst come first.
+// bySeverity is 3, 2 or 1 for each open finding that nobody has waived, so that
+// the worst come first.
 func bySeverity(by, metric string, matchers ...string) string {
 	var parts []string
 	for i, severity := range []string{"critical", "warning", "info"} {
 		parts = append(parts, fmt.Sprintf("%d * max by (%s) (%s == 1)", 3-i, by, all(metric, append(matchers, fmt.Sprintf("severity=%q", severity))...)))
 	}
-	return strings.Join(parts, "\nor\n")
+	open := strings.Join(parts, "\nor\n")
+	if metric != "certscan_target_finding" {
+		return open
+	}
+	return fmt.Sprintf("(%s)\nunless on (target, code, rule) %s", open, all("certscan_target_finding_waived"))
 }

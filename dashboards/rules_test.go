@@ -173,7 +173,7 @@ func bounded() []string {
 		"certscan_findings", "certscan_keys", "certscan_metrics_series_dropped", "certscan_own_finding", "certscan_probe_duration_seconds_bucket",
 		"certscan_probes_total", "certscan_scan_lag_seconds", "certscan_source_last_success_timestamp_seconds", "certscan_source_targets",
 		"certscan_source_up", "certscan_store_size_bytes", "certscan_store_write_duration_seconds_bucket", "certscan_targets",
-		"go_goroutines", "go_memstats_heap_inuse_bytes", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes",
+		"go_goroutines", "go_memstats_alloc_bytes", "process_cpu_seconds_total", "process_open_fds", "process_resident_memory_bytes",
 		"process_start_time_seconds", "scrape_duration_seconds", "scrape_samples_scraped", "up",
 	}
 }
