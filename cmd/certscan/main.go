@@ -154,7 +154,7 @@ can tell what changed.
 	cmd.SetUsageTemplate(strings.NewReplacer(".FlagUsages |", ".FlagUsagesWrapped 80 |").Replace(cmd.UsageTemplate()))
 	cmd.AddCommand(
 		newScanCommand(io), newServeCommand(io), newDemoCommand(io), newInventoryCommand(io), newFindingsCommand(io), newShowCommand(io),
-		newWhereCommand(io), newHistoryCommand(io), newDiffCommand(io), newVerifyCommand(io), newRulesCommand(io), newDBCommand(io), newVersionCommand(io),
+		newWhereCommand(io), newHistoryCommand(io), newDiffCommand(io), newVerifyCommand(io), newRulesCommand(io), newDashboardsCommand(io), newConfigCommand(io), newDBCommand(io), newVersionCommand(io),
 	)
 	finishCommands(cmd)
 	return cmd

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/certscan/alerts"
-	"example.com/certscan/internal/report"
 )
 
 // ruleFiles are the files that go with the rules, by the name they are asked
@@ -82,12 +80,7 @@ func (f *rulesFlags) print(io streams) error {
 	if f.opt.RunbookBase == "" || f.opt.Job == "" {
 		return usagef("--runbook-base and --job want a value")
 	}
-	f.opt.Format, f.opt.Labels = f.out.format, []string{}
-	for part := range strings.SplitSeq(f.labels, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			f.opt.Labels = append(f.opt.Labels, part)
-		}
-	}
+	f.opt.Format, f.opt.Labels = f.out.format, splitLabels(f.labels)
 	var text strings.Builder
 	if err := alerts.Write(&text, f.opt); err != nil {
 		return usageError{err}
@@ -113,9 +106,4 @@ func (f *rulesFlags) printFile(cmd *cobra.Command, io streams, args []string) er
 	return f.answer(io, string(text))
 }
 
-func (f *rulesFlags) answer(s streams, text string) error {
-	return listing(s, f.out, now(), nil, func(w writer, _ report.Options) error {
-		_, err := io.WriteString(w, text)
-		return err
-	})
-}
+func (f *rulesFlags) answer(s streams, text string) error { return writeText(s, f.out.output, text) }
