@@ -41,7 +41,18 @@ func (c *Config) YAML() ([]byte, error) {
 	store.text("path", c.Store.Path)
 	store.add("retention", formatDuration(c.Store.Retention))
 	all.add("store", store)
-	out, err := yaml.MarshalWithOptions(yaml.MapSlice(all), yaml.Indent(2), yaml.IndentSequence(true))
+	return all.marshal()
+}
+
+// SourcesYAML writes the sources of c alone.
+func (c *Config) SourcesYAML() ([]byte, error) {
+	var all object
+	all.list("sources", each(c.Sources, encodeSource))
+	return all.marshal()
+}
+
+func (o object) marshal() ([]byte, error) {
+	out, err := yaml.MarshalWithOptions(yaml.MapSlice(o), yaml.Indent(2), yaml.IndentSequence(true))
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
 	}
