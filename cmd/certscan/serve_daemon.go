@@ -20,8 +20,10 @@ import (
 	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/export"
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/location"
 	"example.com/certscan/internal/probe"
 	"example.com/certscan/internal/scan"
+	"example.com/certscan/internal/server"
 	"example.com/certscan/internal/store"
 )
 
@@ -33,8 +35,9 @@ type daemon struct {
 	again  func() (serveConfig, error) // reads the configuration again
 	notify notifier
 
-	mu  sync.Mutex  // held while the configuration is replaced
-	cfg serveConfig // under mu once it runs
+	first serveConfig // with which it began: what is not replaced while it runs
+	mu    sync.Mutex  // held while the configuration is replaced
+	cfg   serveConfig // under mu once it runs
 
 	db         *store.DB
 	dbPath     string
@@ -48,6 +51,9 @@ type daemon struct {
 	engine     *scan.Engine
 	sources    discover.Watcher
 	export     *export.Exporter
+	index      *server.Index
+	web        *server.Server
+	place      location.Options
 	ledger     *ledger
 }
 
@@ -57,6 +63,7 @@ func (d *daemon) note(format string, args ...any) { d.log.Warn(fmt.Sprintf(forma
 // open opens and wires everything; nothing runs yet.
 func (d *daemon) open(ctx context.Context) error {
 	c := d.cfg
+	d.first, d.index = c, server.NewIndex(nil)
 	var err error
 	d.notify = newNotifier(d.io.env)
 	if d.dbPath, err = (&storeFlags{c.Store.Path}).path(d.io.env); err != nil {
@@ -84,7 +91,8 @@ func (d *daemon) open(ctx context.Context) error {
 	d.schedule = scan.NewSchedule(c.schedule())
 	if d.export, err = export.New(export.Options{
 		Settings: c.shown(), Version: version(), Location: c.Scan.Location,
-		Lag: func() map[string]time.Duration { return map[string]time.Duration{c.Scan.Location: d.schedule.Lag()} },
+		Lag:       func() map[string]time.Duration { return map[string]time.Duration{c.Scan.Location: d.schedule.Lag()} },
+		StoreSize: func() (int64, bool) { return historySize(d.dbPath) },
 	}); err != nil {
 		return err
 	}
@@ -101,27 +109,36 @@ func (d *daemon) wire() error {
 	if err := enoughFiles(&concurrency, false, d.note); err != nil {
 		return err
 	}
-	pinned := c.Scan.Resolve
 	d.limiter = scan.NewLimiter(scan.LimiterOptions{Max: concurrency, PerAddress: c.Scan.PerAddress})
-	loc, err := newLocationNamed(c.Scan.Location, c.Scan.Resolvers, probe.New(probe.Options{}), d.limiter)
+	resolver, err := newResolver(c.Scan.Resolvers)
+	if err != nil {
+		return err
+	}
+	d.place = location.Options{Name: c.Scan.Location, Resolver: resolver, Prober: probe.New(probe.Options{}), Gate: gate{d.limiter}}
+	loc, err := location.NewLocal(d.place)
 	if err != nil {
 		return err
 	}
 	d.confirm = scan.NewConfirm(scan.ConfirmOptions{Location: c.Scan.Location, Interval: c.Scan.Interval, Sample: d.schedule.Sample})
 	d.rejudge = scan.NewRejudge()
 	d.ledger = &ledger{
-		db: d.db, judge: &d.judge, confirm: d.confirm, rejudge: d.rejudge, export: d.export, log: d.log, judging: make(map[string]bool),
+		db: d.db, judge: &d.judge, confirm: d.confirm, rejudge: d.rejudge, export: display{d.export, d.index}, log: d.log, judging: make(map[string]bool),
 		soon: d.soon,
 	}
 	d.engine, err = scan.New(scan.Options{
 		Location: loc, Judge: &d.judge, Admission: d.limiter, Evidence: d.evidence, Memory: d.db, Recorder: d.ledger, LookAhead: 1,
-		Work: func(t inventory.Target) inventory.Work {
-			w := d.schedule.Work(t)
-			w.Addresses = pinned[t.DialName()]
-			return w
-		},
+		Work: func(t inventory.Target) inventory.Work { return d.pinned(d.schedule.Work(t)) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return d.openWeb()
+}
+
+// pinned is w with the addresses that the configuration has for its name.
+func (d *daemon) pinned(w inventory.Work) inventory.Work {
+	w.Addresses = d.first.Scan.Resolve[w.Target.DialName()]
+	return w
 }
 
 // soon asks for an examination that confirms another.
@@ -177,6 +194,12 @@ func (d *daemon) run(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from now on, else it ends the process
 	defer signal.Stop(hup)
+	if err := d.web.Listen(ctx); err != nil {
+		return err
+	}
+	for _, a := range d.web.Addrs() {
+		d.log.Info("listening", "address", a.String())
+	}
 	loaded := make(chan struct{}) // closed when all that is stored is judged again
 	g.Go(func() error {
 		if err := d.load(gctx); err != nil {
@@ -187,6 +210,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.tellSystem(notifyReady)
 		return d.upkeep(gctx)
 	})
+	g.Go(func() error { return d.web.Run(gctx) })
 	after := func(f func() error) {
 		g.Go(func() error {
 			select {
@@ -241,6 +265,7 @@ func (d *daemon) done(ctx context.Context, r inventory.Result) {
 // watch takes over what the sources say.
 func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
 	removed := d.schedule.Set(f.Targets)
+	d.index.Set(f.Targets)
 	if len(removed) > 0 {
 		keys := make([]string, len(removed))
 		for i, t := range removed {

@@ -54,6 +54,7 @@ func (d *daemon) load(ctx context.Context) error {
 		d.soon(target)
 	}
 	d.export.Loaded()
+	d.index.Loaded()
 	d.log.DebugContext(ctx, "loaded", "took", time.Since(begun))
 	return nil
 }

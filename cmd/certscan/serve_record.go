@@ -3,24 +3,43 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
+	"time"
 
+	"example.com/certscan/internal/export"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/scan"
+	"example.com/certscan/internal/server"
 	"example.com/certscan/internal/store"
 )
 
-// exporter shows what the daemon knows. It is what internal/export offers.
-type exporter interface {
-	Update(results []inventory.Result)
-	Remove(targets []string)
-	Loaded()
-	Sources(statuses []inventory.SourceStatus)
-	Own(findings []inventory.Finding)
-	Probed(o inventory.Observation)
-	Closed(spans []inventory.FindingSpan)
-	Reloaded(ok bool)
+// A display shows what the daemon knows: to Prometheus, and to whoever asks.
+type display struct {
+	*export.Exporter
+	index *server.Index
+}
+
+func (d display) update(results []inventory.Result) {
+	d.Update(results)
+	d.index.Update(results)
+}
+
+func (d display) remove(targets []string) {
+	d.Remove(targets)
+	d.index.Remove(targets)
+}
+
+func (d display) ofSources(statuses []inventory.SourceStatus) {
+	d.Sources(statuses)
+	d.index.Sources(statuses)
+}
+
+// own shows findings about our own side, and those of several targets.
+func (d display) own(own, fleet []inventory.Finding) {
+	d.Own(own)
+	d.index.Own(slices.Concat(own, fleet))
 }
 
 // A ledger keeps results, shows them and tells what changed, always in this
@@ -30,7 +49,7 @@ type ledger struct {
 	judge   *liveJudge
 	confirm *scan.Confirm
 	rejudge *scan.Rejudge
-	export  exporter
+	export  display
 	log     *slog.Logger
 
 	// soon asks for an examination that confirms what is held back.
@@ -57,9 +76,11 @@ func (l *ledger) Record(ctx context.Context, results []inventory.Result) error {
 			l.export.Probed(results[i].Endpoints[j].Observation)
 		}
 	}
+	begun := time.Now()
 	if err := l.db.Record(ctx, "", results); err != nil {
 		return err
 	}
+	l.export.Recorded(time.Since(begun))
 	l.show(ctx, results, outcomes)
 	if own {
 		return l.recordOwn(ctx)
@@ -113,7 +134,7 @@ func (l *ledger) show(ctx context.Context, results []inventory.Result, outcomes 
 			l.soon(results[i].Target.Key())
 		}
 	}
-	l.export.Update(results)
+	l.export.update(results)
 }
 
 func (l *ledger) tell(ctx context.Context, target string, opened, closed []inventory.Finding) {
@@ -137,7 +158,7 @@ func (l *ledger) remove(ctx context.Context, targets []string) error {
 	}
 	l.confirm.Forget(targets)
 	l.rejudge.Forget(targets)
-	l.export.Remove(targets)
+	l.export.remove(targets)
 	return nil
 }
 
@@ -146,7 +167,7 @@ func (l *ledger) ofSources(ctx context.Context, statuses []inventory.SourceStatu
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sources = findings
-	l.export.Sources(statuses)
+	l.export.ofSources(statuses)
 	return l.recordOwn(ctx)
 }
 
@@ -180,8 +201,16 @@ func (l *ledger) recordOwn(ctx context.Context) error {
 	}
 	l.ownFound = keys
 	l.tell(ctx, "", opened, closed)
-	l.export.Own(all[:len(own)]) // with the times that the history gave them
+	l.export.own(all[:len(own)], all[len(own):]) // with the times that the history gave them
 	return nil
+}
+
+// mark marks the findings of a result that is only shown for which somebody
+// answers.
+func (l *ledger) mark(r inventory.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.judge.policies().mark(r)
 }
 
 // alive waits until the ledger is free: a daemon whose history hangs is not
@@ -189,4 +218,18 @@ func (l *ledger) recordOwn(ctx context.Context) error {
 func (l *ledger) alive() {
 	l.mu.Lock()
 	l.mu.Unlock() //nolint:staticcheck // to have waited is all
+}
+
+// historySize is the size of the history's file with its log, and whether it is
+// known.
+func historySize(path string) (int64, bool) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	size := st.Size()
+	if log, err := os.Stat(path + "-wal"); err == nil {
+		size += log.Size()
+	}
+	return size, true
 }

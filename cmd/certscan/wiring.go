@@ -78,17 +78,21 @@ func (r lazyResolver) Resolve(ctx context.Context, name string) inventory.Resolu
 }
 
 func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.Local, error) {
-	return newLocationNamed(inventory.LocalLocation, servers, p, l)
+	resolver, err := newResolver(servers)
+	if err != nil {
+		return nil, err
+	}
+	return location.NewLocal(location.Options{Resolver: resolver, Prober: p, Gate: gate{l}})
 }
 
-func newLocationNamed(name string, servers []string, p *probe.Prober, l *scan.Limiter) (*location.Local, error) {
+func newResolver(servers []string) (lazyResolver, error) {
 	make := sync.OnceValues(func() (*resolve.Resolver, error) { return resolve.New(resolve.Options{Servers: servers}) })
 	if len(servers) > 0 {
 		if _, err := make(); err != nil {
-			return nil, usageError{fmt.Errorf("--resolver: %w", err)}
+			return lazyResolver{}, usageError{fmt.Errorf("--resolver: %w", err)}
 		}
 	}
-	return location.NewLocal(location.Options{Name: name, Resolver: lazyResolver{make}, Prober: p, Accepts: p, Gate: gate{l}})
+	return lazyResolver{make}, nil
 }
 
 func addFetchFlags(fs *pflag.FlagSet, allow *[]string, proxy *string) {

@@ -55,6 +55,10 @@ func specials() []special {
 	}
 }
 
+// Special says what addr is if it is not a public unicast address, such as
+// "loopback", and "" otherwise.
+func Special(addr netip.Addr) string { return notPublic(addr) }
+
 // notPublic says what addr is if it is not a public unicast address, and ""
 // otherwise. An IPv6 address that is only a wrapping of an IPv4 address is
 // judged by what is inside.

@@ -156,6 +156,22 @@ func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) b
 	return c.sift(r, v, restored)
 }
 
+// Hide takes the findings off r that are held back, when r is only shown.
+func (c *Confirm) Hide(r *inventory.Result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.targets[r.Target.Key()]
+	if v == nil {
+		return
+	}
+	all(r, func(_ inventory.Subject, _ *inventory.Endpoint, findings *[]inventory.Finding) {
+		held := func(f inventory.Finding) bool { w := v.findings[f.Key()]; return w != nil && !w.open }
+		if slices.ContainsFunc(*findings, held) {
+			*findings = slices.DeleteFunc(slices.Clone(*findings), held)
+		}
+	})
+}
+
 // Forget drops what is known of targets.
 func (c *Confirm) Forget(targets []string) {
 	c.mu.Lock()

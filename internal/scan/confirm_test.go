@@ -133,7 +133,12 @@ func TestConfirm(t *testing.T) {
 					if s.how == "rejudged" {
 						give = c.Rejudged
 					}
+					shown := r
+					shown.Endpoints = slices.Clone(r.Endpoints)
 					out := give(&r)
+					if c.Hide(&shown); out.Again && len(shown.Endpoints[0].Judgement.Findings) > 0 {
+						t.Errorf("step %d: what is held back is shown", i)
+					}
 					got := step{s.how, s.found, s.after, wordsOf(r.Endpoints[0].Judgement.Findings), wordsOf(out.Opened), wordsOf(out.Closed), out.Again}
 					if diff := cmp.Diff(s, got, cmp.AllowUnexported(step{})); diff != "" {
 						t.Errorf("step %d (-want +got):\n%s", i, diff)
