@@ -1,7 +1,6 @@
 package export
 
 import (
-	"bufio"
 	"hash/fnv"
 	"io"
 	"net/http"
@@ -133,9 +132,9 @@ func (e *Exporter) answer(w http.ResponseWriter, r *http.Request, render func(*p
 		defer z.Close() // a client that is gone does not mind
 		out = z
 	}
-	p := &page{text: &text{w: bufio.NewWriterSize(out, 64<<10)}, snapshot: e.shown.Load(), now: e.opt.Now()}
+	p := &page{text: &text{w: newBuffer(out)}, snapshot: e.shown.Load(), now: e.opt.Now()}
 	render(p)
-	_ = p.w.Flush() // likewise
+	p.w.flush() // likewise
 }
 
 // acceptsGzip reports whether a client takes gzip (RFC 9110, section 12.5.3).

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -226,7 +225,7 @@ func (p *prober) examine(ctx context.Context, t inventory.Target, hook *guard, a
 func (p *prober) answer(w http.ResponseWriter, a *probed) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	x := &text{w: bufio.NewWriter(w)}
+	x := &text{w: newBuffer(w)}
 	if a.module.own {
 		p.ownNames(x, a)
 	}
@@ -236,7 +235,7 @@ func (p *prober) answer(w http.ResponseWriter, a *probed) {
 	if a.module.blackbox {
 		a.blackboxNames(x)
 	}
-	_ = x.w.Flush() // a client that is gone does not mind
+	x.w.flush()
 }
 
 // ownNames writes the same series as the scrape of the whole fleet.

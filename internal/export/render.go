@@ -2,6 +2,7 @@ package export
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -115,11 +116,9 @@ func (p *page) detail() {
 	p.begin(family{"certscan_target_info", gauge, "What the target is, and the labels of its list; always 1."})
 	for _, t := range p.chosen {
 		w := p.series()
-		w.WriteString(`{target="`)
-		w.WriteString(t.label)
-		w.WriteString(`",`)
+		w.WriteString(t.open)
 		w.WriteString(t.info)
-		w.WriteByte('}')
+		w.WriteString("}")
 		p.end(1)
 	}
 	p.findings()
@@ -185,24 +184,12 @@ func (p *page) endpoint(name, help string, of func(*view) (int64, bool)) {
 // leaves the last one open.
 func (p *page) head(t *target, v *view) {
 	w := p.series()
-	w.WriteString(`{target="`)
-	w.WriteString(t.label)
-	w.WriteString(`",address="`)
-	w.WriteString(v.address)
-	w.WriteString(`",location="`)
-	w.WriteString(v.location)
+	w.WriteString(t.open)
+	w.WriteString(v.labels)
 }
-
-const hexDigits = "0123456789abcdef"
 
 // print writes a fingerprint.
-func (p *page) print(c *certificate) {
-	p.num = p.num[:0]
-	for _, b := range c.print {
-		p.num = append(p.num, hexDigits[b>>4], hexDigits[b&15])
-	}
-	p.w.Write(p.num)
-}
+func (p *page) print(c *certificate) { p.w.text = hex.AppendEncode(p.w.text, c.print[:]) }
 
 // numbers writes what has the label target alone.
 func (p *page) numbers() {
@@ -232,8 +219,7 @@ func (p *page) number(name, help string, of func(*target) (int64, bool)) {
 	for _, t := range p.chosen {
 		if n, ok := of(t); ok {
 			w := p.series()
-			w.WriteString(`{target="`)
-			w.WriteString(t.label)
+			w.WriteString(t.open)
 			w.WriteString(`"}`)
 			p.end(n)
 		}
@@ -245,11 +231,10 @@ func (p *page) findings() {
 	now := p.now.Unix()
 	one := func(t *target, labels string, n int64) {
 		w := p.series()
-		w.WriteString(`{target="`)
-		w.WriteString(t.label)
+		w.WriteString(t.open)
 		w.WriteString(`",`)
 		w.WriteString(labels)
-		w.WriteByte('}')
+		w.WriteString("}")
 		p.end(n)
 	}
 	p.begin(family{"certscan_target_finding", gauge, "A finding of the target or of one of its endpoints: 1 while open, 0 for an hour after it closed."})

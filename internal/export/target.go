@@ -17,8 +17,8 @@ const unknown = math.MinInt64
 // A target is what metrics say of one, immutable.
 type target struct {
 	key   string
-	label string // the value of the label target, rendered
-	info  string // labels of certscan_target_info after target, rendered
+	open  string // the first label, target, without its last quote, rendered
+	info  string // the rest of the labels of certscan_target_info, rendered
 	named inventory.Target
 
 	expiry, lifetime int64 // Unix seconds; seconds
@@ -35,6 +35,7 @@ type target struct {
 // A view is what metrics say of one.
 type view struct {
 	address, location string // rendered
+	labels            string // both, after the label target, without the last quote
 	offer             inventory.Offer
 	reach             inventory.ReachStatus
 	probed, succeeded int64 // Unix seconds, or unknown
@@ -77,7 +78,7 @@ func (e *Exporter) record(r *inventory.Result, now time.Time) *target {
 		tier: r.Judgement.Tier, verified: r.Judgement.Verified,
 	}
 	t.named.Sources = nil
-	t.label = value(t.key)
+	t.open = `{target="` + value(t.key)
 	if x := r.Judgement.Expiry; x != nil {
 		t.expiry, t.lifetime = x.At.Unix(), int64(r.Judgement.Lifetime/time.Second)
 	}
@@ -116,7 +117,7 @@ func (s *settings) info(t inventory.Target) string {
 			pairs = append(pairs, n.as, v)
 		}
 	}
-	return labels(pairs...)
+	return `",` + labels(pairs...)
 }
 
 // views fills in what is known of the views of r.
@@ -185,6 +186,7 @@ func (e *Exporter) view(x *inventory.Endpoint) view {
 		address: value(o.Address), location: value(o.Location), offer: o.Offer, reach: o.Reach.Status,
 		probed: unknown, succeeded: unknown, tier: j.Tier, phases: phasesOf(o.Timings),
 	}
+	v.labels = `",address="` + v.address + `",location="` + v.location
 	if !o.Time.IsZero() {
 		v.probed = o.Time.Unix()
 	}
