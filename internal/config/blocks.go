@@ -204,9 +204,10 @@ func (d *decoder) tiers(n node, t *Tiers) {
 
 func (d *decoder) trust(n node, t *Trust) {
 	var file *node
+	var chosen []node // of roots_for, their stores
 	n.mapping(fields{
 		"stores":      func(n node) { t.Stores = items(n, node.trustStore) },
-		"roots_for":   func(n node) { t.RootsFor = items(n, d.rootsFor) },
+		"roots_for":   func(n node) { t.RootsFor = items(n, func(n node) RootsFor { return d.rootsFor(n, &chosen) }) },
 		"distrust":    func(n node) { t.Distrust = items(n, func(n node) string { return n.input("trust.distrust") }) },
 		"onecrl":      func(n node) { t.OneCRL = n.input("trust.onecrl") },
 		"ct_log_list": func(n node) { t.CTLogList = n.input("trust.ct_log_list") },
@@ -230,9 +231,9 @@ func (d *decoder) trust(n node, t *Trust) {
 	if file != nil && t.Proxy != "" {
 		file.fail("proxy and proxy_file exclude each other")
 	}
-	for i, r := range t.RootsFor {
-		if len(t.Stores) > 0 && r.Store == t.Stores[0] {
-			n.key(fmt.Sprintf("roots_for[%d]", i)).fail("%s decides for all targets already: name another store first in stores", r.Store)
+	for _, n := range chosen {
+		if store, _ := n.scalar(); len(t.Stores) > 0 && (store == t.Stores[0] || d.path(store) == t.Stores[0]) {
+			n.fail("%s decides for all targets already: name another store first in stores", store)
 		}
 	}
 }
@@ -247,14 +248,14 @@ func (n node) trustStore() string {
 	return s
 }
 
-func (d *decoder) rootsFor(n node) (r RootsFor) {
+func (d *decoder) rootsFor(n node, chosen *[]node) (r RootsFor) {
 	n.mapping(fields{
 		"targets": func(n node) {
 			if r.Targets = targetSelector(n); r.Targets.IsZero() {
 				n.fail("has to choose some targets: stores is for all")
 			}
 		},
-		"store": func(n node) { r.Store = n.trustStore() },
+		"store": func(n node) { *chosen, r.Store = append(*chosen, n), n.trustStore() },
 	}, "targets", "store")
 	return r
 }
