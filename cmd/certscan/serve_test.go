@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"example.com/certscan/internal/lab"
+)
+
+// A logged is a line of the daemon's log.
+type logged struct {
+	Level, Msg, Target, Code, Subject, Address, Err string
+}
+
+// logs collects what a daemon logs as JSON.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed and replaced with each line
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+	}
+	l.more = make(chan struct{})
+	return l.text.Write(p)
+}
+
+func (l *logs) lines() (list []logged, more <-chan struct{}, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more == nil {
+		l.more = make(chan struct{})
+	}
+	for line := range strings.Lines(l.text.String()) {
+		var one logged
+		if json.Unmarshal([]byte(line), &one) == nil {
+			list = append(list, one)
+		}
+	}
+	return list, l.more, l.text.String()
+}
+
+// count is how many lines say something.
+func (l *logs) count(says func(logged) bool) int {
+	list, _, _ := l.lines()
+	return len(list) - len(slices.DeleteFunc(list, says))
+}
+
+// A served is a daemon that runs.
+type served struct {
+	t    *testing.T
+	logs logs
+	stop context.CancelFunc
+	done chan int // its exit status
+	base string   // URL
+}
+
+func startServe(t *testing.T, config string) *served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &served{t: t, stop: cancel, done: make(chan int, 1)}
+	go func() {
+		s.done <- run(ctx, []string{"serve", "-c", config, "--log-format", "json"}, streams{
+			in: strings.NewReader(""), out: io.Discard, err: &s.logs, env: func(string) string { return "" },
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if s.done != nil {
+			<-s.done
+		}
+	})
+	s.base = "http://" + s.wait("listening", "", "").Address
+	s.wait("watching", "", "")
+	return s
+}
+
+// wait waits until something was logged, and returns it.
+func (s *served) wait(msg, target, code string) logged {
+	s.t.Helper()
+	timeout := time.After(30 * time.Second)
+	for {
+		list, more, text := s.logs.lines()
+		for _, l := range list {
+			if l.Msg == msg && strings.Contains(l.Target, target) && (code == "" || l.Code == code) {
+				return l
+			}
+		}
+		select {
+		case <-more:
+		case status := <-s.done:
+			s.done <- status
+			s.t.Fatalf("serve ended with %d before it logged %q: %s", status, msg, text)
+		case <-timeout:
+			s.t.Fatalf("nothing like %q %s %s was logged in 30 s: %s", msg, target, code, text)
+		}
+	}
+}
+
+// get asks for a page until it says what is wanted.
+func (s *served) get(path, want string) string {
+	s.t.Helper()
+	var text string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		res, err := http.Get(s.base + path)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if text = string(b); strings.Contains(text, want) {
+			return text
+		}
+	}
+	s.t.Fatalf("%s does not say %q:\n%s", path, want, text)
+	return ""
+}
+
+func (s *served) reload() (status int, answer string) {
+	s.t.Helper()
+	res, err := http.Post(s.base+"/-/reload", "text/plain", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// end stops the daemon gracefully.
+func (s *served) end() {
+	s.t.Helper()
+	s.stop()
+	begun := time.Now()
+	status := <-s.done
+	s.done = nil
+	if took := time.Since(begun); status != exitOK || took > 5*time.Second {
+		_, _, text := s.logs.lines()
+		s.t.Errorf("serve ended with %d after %v: %s", status, took, text)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestServe runs the daemon against servers whose certificates change and that
+// die. It is not parallel, as it looks for goroutines that are left.
+func TestServe(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		if err := goleak.Find(before); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	ca := issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
+	leaf := func(name string) lab.Handler {
+		return lab.TLS(&tls.Config{Certificates: []tls.Certificate{lab.Chain(issue(t, ca, lab.Spec{Names: []string{name}}))}})
+	}
+	start := func(h lab.Handler) (*lab.Switch, string) {
+		sw := lab.NewSwitch(h)
+		addr := netListen(t, func(c net.Conn) { sw.Handle(t.Context(), c) })
+		_, port, _ := strings.Cut(addr, ":")
+		return sw, "@127.0.0.1:" + port
+	}
+	shop, at := start(leaf("shop.example"))
+	shopTarget := "shop.example" + at
+	_, at = start(leaf("other.example"))
+	wrongTarget := "wrong.example" + at
+	_, at = start(leaf("late.example"))
+	lateTarget := "late.example" + at
+	const config = `
+sources:
+  - name: lists
+    files: [targets.txt]
+    refresh: 1h
+scan: {interval: %s, confirm: 200ms, timeout: 1s, offers: default, accepts: false}
+trust: {stores: [ca.pem], revocation: "off", profile: private}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`
+	path := filepath.Join(dir, "certscan.yaml")
+	writeFiles(t, dir, map[string]string{
+		"certscan.yaml": fmt.Sprintf(config, "1s"), "ca.pem": string(ca.PEM()), "targets.txt": shopTarget + "\n" + wrongTarget + "\n",
+	})
+
+	s := startServe(t, path)
+	s.get("/-/ready", "ready")
+	s.get("/metrics", `certscan_endpoint_up{target="`+shopTarget+`",address="127.0.0.1",location="local"} 1`)
+	s.wait("finding opened", wrongTarget, "name_mismatch")
+	if n := s.logs.count(func(l logged) bool { return strings.Contains(l.Target, shopTarget) }); n != 0 {
+		t.Errorf("%d lines about a target that is well", n)
+	}
+
+	// Another certificate.
+	shop.Set(leaf("shop.example"))
+	s.wait("other certificate served", shopTarget, "")
+
+	// A failure is told after three, and ends by itself; the metric tells the first.
+	shop.Set(lab.Break)
+	s.get("/metrics", `certscan_endpoint_up{target="`+shopTarget+`",address="127.0.0.1",location="local"} 0`)
+	s.wait("finding opened", shopTarget, "unreachable")
+	metrics := s.get("/metrics", `code="unreachable"`)
+	if !strings.Contains(metrics, `certscan_target_expiry_timestamp_seconds{target="`+shopTarget+`"}`) {
+		t.Error("a target that does not answer lost its expiry")
+	}
+	shop.Set(leaf("shop.example"))
+	s.wait("finding closed", shopTarget, "unreachable")
+
+	// A reload: another target, and an interval that nothing comes of in this test.
+	writeFiles(t, dir, map[string]string{"certscan.yaml": fmt.Sprintf(config, "6h"), "targets.txt": shopTarget + "\n" + wrongTarget + "\n" + lateTarget + "\n"})
+	if status, answer := s.reload(); status != http.StatusOK {
+		t.Fatalf("reload: %d %s", status, answer)
+	}
+	s.get("/metrics", `certscan_endpoint_up{target="`+lateTarget+`",address="127.0.0.1",location="local"} 1`)
+	writeFiles(t, dir, map[string]string{"certscan.yaml": "sources: 7\nnonsense: true\n"})
+	if status, answer := s.reload(); status == http.StatusOK {
+		t.Errorf("a bad configuration was taken: %s", answer)
+	}
+	s.get("/metrics", "certscan_config_last_reload_successful 0")
+	writeFiles(t, dir, map[string]string{"certscan.yaml": fmt.Sprintf(config, "6h")})
+
+	// Nobody else may write to the history meanwhile.
+	if got := certscan(t, t.Context(), dir, "", "scan", "--db", "DIR/certscan.db", shopTarget); got.status != exitError || !strings.Contains(got.errors, "in use") {
+		t.Errorf("scan beside serve: exit status %d: %s", got.status, got.errors)
+	}
+	s.end()
+
+	// A restart tells nothing anew and examines nothing that is not due.
+	s = startServe(t, path)
+	s.get("/metrics", `certscan_target_finding{target="`+wrongTarget+`",code="name_mismatch",rule="",severity="critical"} 1`)
+	s.get("/api/v1/targets", wrongTarget)
+	s.end()
+	if n := s.logs.count(func(l logged) bool { return strings.HasPrefix(l.Msg, "finding") }); n != 0 {
+		_, _, text := s.logs.lines()
+		t.Errorf("%d findings were told anew: %s", n, text)
+	}
+
+	// A target that is taken out is gone from the metrics, and its history is not.
+	writeFiles(t, dir, map[string]string{"targets.txt": shopTarget + "\n"})
+	s = startServe(t, path)
+	if text := s.get("/metrics", shopTarget); strings.Contains(text, wrongTarget) {
+		t.Error("a target that nobody names is in the metrics")
+	}
+	s.end()
+	if got := certscan(t, t.Context(), dir, "", "history", "--db", "DIR/certscan.db", wrongTarget); got.status != exitOK {
+		t.Errorf("history: exit status %d: %s", got.status, got.errors)
+	}
+	if got := certscan(t, t.Context(), dir, "", "findings", "--db", "DIR/certscan.db", "--since", "1h", "--format", "jsonl"); strings.Count(got.out, `"unreachable"`) != 1 || strings.Count(got.out, `"name_mismatch"`) != 1 {
+		t.Errorf("findings, want each once: %s", got.out)
+	}
+	if got := certscan(t, t.Context(), dir, "", "db", "check", "--db", "DIR/certscan.db"); got.status != exitOK {
+		t.Errorf("db check: %s%s", got.out, got.errors)
+	}
+}
+
+// issue issues a certificate that is valid for the next 80 days.
+func issue(t *testing.T, issuer *lab.Certificate, spec lab.Spec) *lab.Certificate {
+	t.Helper()
+	spec.NotBefore, spec.NotAfter = time.Now().Add(-10*24*time.Hour), time.Now().Add(80*24*time.Hour)
+	c, err := lab.Issue(issuer, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestServeRefusesAWrongStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"empty.yaml": "scan: {interval: 1h}\n", "wrong.yaml": "sources: 7\nnonsense: true\n",
+		"roots.yaml": "sources: [{name: a, targets: [a.example]}]\ntrust: {stores: [none.pem]}\nstore: {path: x.db}\n",
+	})
+	for _, tt := range []struct {
+		name   string
+		args   []string
+		status int
+		want   string
+	}{
+		{"without a configuration", []string{"serve"}, exitUsage, "-c FILE"},
+		{"a file that is not there", []string{"serve", "-c", "DIR/none.yaml"}, exitUsage, "none.yaml"},
+		{"nothing to watch", []string{"serve", "-c", "DIR/empty.yaml"}, exitUsage, "nothing to watch"},
+		{"all mistakes at once", []string{"serve", "-c", "DIR/wrong.yaml"}, exitUsage, "nonsense"},
+		{"a store that is not there", []string{"serve", "-c", "DIR/roots.yaml"}, exitUsage, "none.pem"},
+		{"a format of logs", []string{"serve", "-c", "DIR/roots.yaml", "--log-format", "xml"}, exitUsage, "text or json"},
+		{"a level of logs", []string{"serve", "-c", "DIR/roots.yaml", "--log-level", "loud"}, exitUsage, "debug"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := certscan(t, t.Context(), dir, "", slices.Clone(tt.args)...)
+			if got.status != tt.status || !strings.Contains(got.errors, tt.want) || got.out != "" {
+				t.Errorf("exit status %d, want %d and %q: %s%s", got.status, tt.status, tt.want, got.errors, got.out)
+			}
+		})
+	}
+}
