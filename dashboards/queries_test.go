@@ -61,7 +61,7 @@ func TestQueries(t *testing.T) {
 		}
 		columns(t, p, name, d)
 	}
-	if len(asked) < 80 {
+	if len(asked) < 70 {
 		t.Errorf("asked %d queries, want more", len(asked))
 	}
 	t.Run("answers", func(t *testing.T) { answers(t, p) })
