@@ -100,7 +100,9 @@ func bans() []ban {
 		{"slog.Default", "log through the *slog.Logger that was given", code},
 		{"slog.SetDefault", "log through the *slog.Logger that was given", code},
 		{"time.Sleep", "wait for what you wait for, with a context; in tests use fake time (testing/synctest)", func(f file) bool { return !usesFakeTime(f) }},
-		{"t.Skip*", "a test that does not run proves nothing", func(f file) bool { return f.test && f.pkg != "internal/peers" && f.pkg != "alerts" && f.pkg != "dashboards" && f.pkg != "internal/export" && f.pkg != "internal/server" }},
+		{"t.Skip*", "a test that does not run proves nothing", func(f file) bool {
+			return f.test && f.pkg != "internal/peers" && f.pkg != "alerts" && f.pkg != "dashboards" && f.pkg != "internal/export" && f.pkg != "internal/server"
+		}},
 		{"testing.Short", "a test that does not run proves nothing", func(f file) bool { return f.test }},
 	}
 }
