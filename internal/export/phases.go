@@ -45,7 +45,7 @@ func (p *page) phases() {
 			}
 			for k, micros := range v.phases {
 				if micros > 0 {
-					p.head(t, v)
+					p.head(v)
 					p.w.WriteString(`",phase="`)
 					p.w.WriteString(names[k])
 					p.w.WriteString(`"}`)

@@ -2,6 +2,7 @@ package export
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
 	"time"
@@ -110,6 +111,7 @@ func (f finding) shown(now int64) bool {
 
 // detail writes the series of the chosen targets.
 func (p *page) detail() {
+	p.chosen = gather(p.chosen)
 	p.endpoints()
 	p.phases()
 	p.numbers()
@@ -133,7 +135,7 @@ func (p *page) endpoints() {
 	for _, t := range p.chosen {
 		for i := range t.views {
 			if v := &t.views[i]; v.speaks && v.reach != inventory.ReachOK {
-				p.head(t, v)
+				p.head(v)
 				p.w.WriteString(`",reason="`)
 				p.w.WriteString(string(v.reach))
 				p.w.WriteString(`"}`)
@@ -150,7 +152,7 @@ func (p *page) endpoints() {
 		for i := range t.views {
 			v := &t.views[i]
 			for _, c := range v.leaves {
-				p.head(t, v)
+				p.head(v)
 				p.w.WriteString(`",offer="`)
 				p.w.WriteString(string(v.offer))
 				p.w.WriteString(`",fingerprint="`)
@@ -172,7 +174,7 @@ func (p *page) endpoint(name, help string, of func(*view) (int64, bool)) {
 				continue
 			}
 			if n, ok := of(v); ok {
-				p.head(t, v)
+				p.head(v)
 				p.w.WriteString(`"}`)
 				p.end(n)
 			}
@@ -182,10 +184,9 @@ func (p *page) endpoint(name, help string, of func(*view) (int64, bool)) {
 
 // head begins a series with the labels target, address and location, and
 // leaves the last one open.
-func (p *page) head(t *target, v *view) {
+func (p *page) head(v *view) {
 	w := p.series()
-	w.WriteString(t.open)
-	w.WriteString(v.labels)
+	w.WriteString(v.head)
 }
 
 // print writes a fingerprint.
@@ -256,17 +257,26 @@ func (p *page) findings() {
 // certificates writes what the certificates are that the chosen targets serve.
 func (p *page) certificates() {
 	seen := newMarks(p.slots)
-	var list []*certificate
+	type entry struct {
+		first uint64 // of the fingerprint: sorting by what is at hand is twice as fast
+		*certificate
+	}
+	var list []entry
 	for _, t := range p.chosen {
 		for i := range t.views {
 			for _, c := range t.views[i].leaves {
 				if seen.add(c) {
-					list = append(list, c)
+					list = append(list, entry{binary.BigEndian.Uint64(c.print[:8]), c})
 				}
 			}
 		}
 	}
-	slices.SortFunc(list, byPrint)
+	slices.SortFunc(list, func(a, b entry) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		return byPrint(a.certificate, b.certificate)
+	})
 	p.begin(family{"certscan_certificate_info", gauge, "What a certificate is, by the SHA-256 of its DER; always 1."})
 	for _, c := range list {
 		p.sample(c.labels, 1)

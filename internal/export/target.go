@@ -36,6 +36,7 @@ type target struct {
 type view struct {
 	address, location string // rendered
 	labels            string // both, after the label target, without the last quote
+	head              string // the label target and these, in what is gathered for rendering
 	offer             inventory.Offer
 	reach             inventory.ReachStatus
 	probed, succeeded int64 // Unix seconds, or unknown

@@ -1,0 +1,46 @@
+package export
+
+// gather copies what rendering reads of targets to where it is read in order.
+// A fleet's records lie all over the memory, and each family goes through all
+// of them: once gathered, that is half as dear.
+func gather(list []*target) []*target {
+	var size, n int
+	for _, t := range list {
+		n += len(t.views)
+		size += len(t.open)
+		for i := range t.views {
+			size += len(t.open) + len(t.views[i].labels)
+		}
+	}
+	b := make([]byte, 0, size)
+	views := make([]view, 0, n)
+	targets := make([]target, len(list))
+	for i, t := range list {
+		targets[i] = *t
+		first := len(views)
+		for k := range t.views {
+			b = append(append(b, t.open...), t.views[k].labels...)
+			views = append(views, t.views[k])
+		}
+		if len(t.views) == 0 {
+			b = append(b, t.open...)
+		}
+		targets[i].views = views[first:len(views):len(views)]
+	}
+	text := string(b)
+	out := make([]*target, len(list))
+	for i := range targets {
+		t := &targets[i]
+		open := len(t.open)
+		t.open = text[:open]
+		for k := range t.views {
+			v := &t.views[k]
+			v.head, text = text[:open+len(v.labels)], text[open+len(v.labels):]
+		}
+		if len(t.views) == 0 {
+			text = text[open:]
+		}
+		out[i] = t
+	}
+	return out
+}
