@@ -40,7 +40,7 @@ func endpointNow(opt Options) []panel {
 	const unknown = "not known"
 	return []panel{
 		{
-			kind: stat, title: "Time left", width: 5, unit: "dtdurations", steps: opt.timeLeft(), empty: unknown,
+			kind: stat, title: "Time left", width: 4, unit: "dtdurations", steps: opt.timeLeft(), empty: unknown,
 			help:    "Until the earliest certificate ends that one of its addresses serves, or an intermediate above it. What was known last counts on while an address does not answer.",
 			queries: one("min("+expiry+") - time()", "left"), links: []link{opt.runbook("CertificateExpiring"), opt.runbook("CertificateExpired")},
 		},
@@ -68,7 +68,7 @@ func endpointNow(opt Options) []panel {
 			queries: one("max("+ofTarget("certscan_target_distinct_certificates")+")", "certificates"), links: []link{opt.runbook("CertificatesDisagree"), opt.runbook("CertificatePartiallyDeployed")},
 		},
 		{
-			kind: stat, title: "Stale", width: 2, unit: "short", steps: []step{{color: "green"}, {1, "orange"}}, empty: "?",
+			kind: stat, title: "Stale", width: 3, unit: "short", steps: []step{{color: "green"}, {1, "orange"}}, empty: "?",
 			help:    "Addresses that were not examined in time. They count for nothing where addresses are compared.",
 			queries: one("max("+ofTarget("certscan_target_stale_views")+")", "stale"), links: []link{opt.runbook("CertscanViewsStale")},
 		},

@@ -86,13 +86,6 @@ func ownFindings(opt Options) panel {
 }
 
 func scanning(opt Options) []panel {
-	var quantiles []query
-	for _, q := range []string{"0.5", "0.9", "0.99"} {
-		quantiles = append(quantiles, query{
-			expr:   fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s[$__rate_interval])))", q, all("certscan_probe_duration_seconds_bucket", atLocation)),
-			legend: "p" + q[2:], over: true,
-		})
-	}
 	return []panel{
 		{
 			kind: timeseries, title: "Scan lag by location", width: 8, unit: "s", steps: []step{{color: "green"}, {900, "orange"}, {3600, "red"}},
@@ -107,7 +100,7 @@ func scanning(opt Options) []panel {
 		{
 			kind: timeseries, title: "How long an examination takes", width: 8, unit: "s",
 			help:    "From resolving the name to the end of the handshake: the median, and what one in ten and one in a hundred takes longer than.",
-			queries: quantiles,
+			queries: quantiles(all("certscan_probe_duration_seconds_bucket", atLocation), 50, 90, 99),
 		},
 	}
 }
@@ -177,7 +170,7 @@ func scrape() []panel {
 		{
 			kind: timeseries, title: "Writes to the history", width: 8, unit: "s",
 			help:    "How long it takes to write a batch of results: the median, and what one in a hundred takes longer than.",
-			queries: writes(),
+			queries: quantiles(all("certscan_store_write_duration_seconds_bucket"), 50, 99),
 		},
 		{
 			kind: timeseries, title: "Scrape duration", width: 8, unit: "s",
@@ -192,12 +185,13 @@ func scrape() []panel {
 	}
 }
 
-func writes() []query {
+// quantiles are those of a histogram, in percent.
+func quantiles(buckets string, percents ...int) []query {
 	var list []query
-	for _, q := range []string{"0.5", "0.99"} {
+	for _, p := range percents {
 		list = append(list, query{
-			expr:   fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(%s[$__rate_interval])))", q, all("certscan_store_write_duration_seconds_bucket")),
-			legend: "p" + q[2:], over: true,
+			expr:   fmt.Sprintf("histogram_quantile(%g, sum by (le) (rate(%s[$__rate_interval])))", float64(p)/100, buckets),
+			legend: fmt.Sprintf("p%d", p), over: true,
 		})
 	}
 	return list

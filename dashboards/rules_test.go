@@ -310,6 +310,20 @@ func TestMetrics(t *testing.T) {
 	if diff := cmp.Diff(sorted(used), sorted(listed)); diff != "" {
 		t.Errorf("metrics.txt and what is read (-read +metrics.txt):\n%s", diff)
 	}
+	// Prometheus adds these to each scrape; all others certscan promises to serve.
+	promised := []string{"up", "scrape_duration_seconds", "scrape_samples_scraped"}
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)\t`).FindAllStringSubmatch(read(t, "../internal/export/testdata/metrics.txt"), -1) {
+		promised = append(promised, m[1])
+	}
+	every(t, func(t *testing.T, _ string, d dashboard) {
+		for _, q := range d.questions() {
+			for _, m := range metric.FindAllStringSubmatch(q.expr, -1) {
+				if !slices.Contains(promised, strings.TrimSuffix(m[1], "_bucket")) {
+					t.Errorf("%s reads %s, which nobody promises", q.where, m[1])
+				}
+			}
+		}
+	})
 }
 
 // columns of a table that nobody named would stand there with a raw name.
