@@ -33,6 +33,7 @@ type settings struct {
 	role      string // of a child process
 	floor     floorOptions
 	fleet     fleetOptions
+	metricsOf metricsOptions
 }
 
 func main() {
@@ -43,6 +44,7 @@ func main() {
 	flag.StringVar(&s.role, "role", "", "for its own child processes")
 	s.floor.flags()
 	s.fleet.flags()
+	s.metricsOf.flags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -52,6 +54,8 @@ func main() {
 		err = floor(s.floor)
 	case "fleet":
 		err = fleet(ctx, s.fleet)
+	case "metrics":
+		err = exporter(s.metricsOf)
 	default:
 		err = bench(ctx, s)
 	}
@@ -77,6 +81,7 @@ func parts() []part {
 		{"overload", func(ctx context.Context, l *lane) error { return l.overload(ctx) }},
 		{"dead", func(ctx context.Context, l *lane) error { return l.dead(ctx) }},
 		{"revocation", func(ctx context.Context, l *lane) error { return l.revocation(ctx) }},
+		{"metrics", func(ctx context.Context, l *lane) error { return l.metrics(ctx) }},
 		{"memory", func(ctx context.Context, l *lane) error { return l.memory(ctx) }},
 		{"growth", func(ctx context.Context, l *lane) error { return l.growth(ctx) }},
 	}
