@@ -457,6 +457,26 @@ func TestWhatIsWrongWithAWebConfiguration(t *testing.T) {
 	}
 }
 
+// The example of the manual is one that works.
+func TestExampleOfAWebConfiguration(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	issue(t, dir, "web", nil)
+	text, err := os.ReadFile("../../docs/examples/web.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "web.yml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opt := options()
+	opt.ConfigFile = path
+	if status, _, _ := do(t, client(&tls.Config{InsecureSkipVerify: true}), "GET", "https://"+start(t, opt).String()+"/"); status != 401 {
+		t.Errorf("status %d, want 401", status)
+	}
+}
+
 func decode(t *testing.T, body string) (v map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(body), &v); err != nil {
