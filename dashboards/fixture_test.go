@@ -141,6 +141,15 @@ func startCertscan(t *testing.T) *certscan {
 	return c
 }
 
+// until works until the query has an answer.
+func (c *certscan) until(t *testing.T, p prometheus, query string) {
+	t.Helper()
+	until(t, query, func() bool {
+		c.work()
+		return len(p.query(t, query, false, time.Time{})) > 0
+	})
+}
+
 // work examines the fleet once more: counters grow.
 func (c *certscan) work() {
 	for _, r := range c.fleet {

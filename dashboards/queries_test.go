@@ -1,7 +1,6 @@
 package dashboards_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -28,17 +27,11 @@ func TestQueries(t *testing.T) {
 	begin := time.Now()
 	c := startCertscan(t)
 	p := startPrometheus(t, c.address)
-	scrapes := func(n int) {
-		t.Helper()
-		until(t, "scrapes", func() bool {
-			c.work()
-			return len(p.query(t, fmt.Sprintf("count_over_time(up[1m]) >= %d", n), false, begin)) == 1
-		})
-	}
-	scrapes(2)
+	c.until(t, p, "certscan_build_info offset 2s")
 	c.Update(slices.Insert(slices.Clone(c.fleet[1:]), 0, renewed(true)))
 	c.Reloaded(false)
-	scrapes(12)
+	// Two seconds before and after, steps of one second have seen both.
+	c.until(t, p, "certscan_config_last_reload_successful offset 2s == 0")
 
 	asked := make(map[string]bool)
 	for _, name := range dashboards.Names() {
