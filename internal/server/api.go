@@ -233,7 +233,7 @@ func newItem(e *entry) targetItem {
 		i.Sources = []string{}
 	}
 	if !e.at.IsZero() {
-		at := e.at.UTC()
+		at := e.at.UTC().Truncate(time.Second)
 		i.Examined = &at
 	}
 	for _, f := range e.findings {
