@@ -21,12 +21,13 @@ func newServeCommand(io streams) *cobra.Command {
 		Use:   "serve -c FILE",
 		Short: "Watch endpoints all the time, and tell Prometheus",
 		Long: `serve examines the targets of a configuration again and again, spread over the
-interval, keeps what it sees as scan does, judges it anew when time alone changes
-the verdict, and serves it as metrics and pages.
+interval, keeps what it sees as scan does, judges it anew when time alone
+changes the verdict, and serves it to Prometheus.
 
-It reads the configuration again on SIGHUP; one with a mistake is refused and the
-old one stays. SIGTERM and Ctrl-C stop it; what was seen until then is kept.`,
-		Example: `  certscan serve -c certscan.yaml`,
+It reads the configuration again on SIGHUP; one with a mistake is refused and
+the old one stays. SIGTERM and Ctrl-C stop it; what was seen until then is kept.`,
+		Example: `  certscan config init www.example.com > certscan.yaml
+  certscan serve -c certscan.yaml`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.load()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -35,6 +36,8 @@ type daemon struct {
 	again  func() (serveConfig, error) // reads the configuration again
 	notify notifier
 
+	started func(addresses []net.Addr) // told when it listens, unless nil
+
 	first serveConfig // with which it began: what is not replaced while it runs
 	mu    sync.Mutex  // held while the configuration is replaced
 	cfg   serveConfig // under mu once it runs
@@ -44,6 +47,7 @@ type daemon struct {
 	signatures *store.Signatures
 	evidence   *evidence.Source
 	judge      liveJudge
+	habits     habits
 	limiter    *scan.Limiter
 	schedule   *scan.Schedule
 	confirm    *scan.Confirm
@@ -75,7 +79,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.signatures, err = d.db.Signatures(ctx); err != nil {
 		return err
 	}
-	b, err := c.newBench(d.signatures, d.note)
+	b, err := c.newBench(&d.habits, d.signatures, d.note)
 	if err != nil {
 		return err
 	}
@@ -109,12 +113,16 @@ func (d *daemon) wire() error {
 	if err := enoughFiles(&concurrency, false, d.note); err != nil {
 		return err
 	}
-	d.limiter = scan.NewLimiter(scan.LimiterOptions{Max: concurrency, PerAddress: c.Scan.PerAddress})
+	d.limiter = scan.NewLimiter(scan.LimiterOptions{
+		Max: concurrency, PerAddress: c.Scan.PerAddress,
+		Rest: min(time.Minute, c.Scan.Interval/4), // what answers again is seen by the next examination
+	})
 	resolver, err := newResolver(c.Scan.Resolvers)
 	if err != nil {
 		return err
 	}
-	d.place = location.Options{Name: c.Scan.Location, Resolver: resolver, Prober: probe.New(probe.Options{}), Gate: gate{d.limiter}}
+	p := probe.New(probe.Options{})
+	d.place = location.Options{Name: c.Scan.Location, Resolver: resolver, Prober: p, Accepts: p, Gate: gate{d.limiter}}
 	loc, err := location.NewLocal(d.place)
 	if err != nil {
 		return err
@@ -123,7 +131,7 @@ func (d *daemon) wire() error {
 	d.rejudge = scan.NewRejudge()
 	d.ledger = &ledger{
 		db: d.db, judge: &d.judge, confirm: d.confirm, rejudge: d.rejudge, export: display{d.export, d.index}, log: d.log, judging: make(map[string]bool),
-		soon: d.soon,
+		watched: d.watched, soon: d.soon,
 	}
 	d.engine, err = scan.New(scan.Options{
 		Location: loc, Judge: &d.judge, Admission: d.limiter, Evidence: d.evidence, Memory: d.db, Recorder: d.ledger, LookAhead: 1,
@@ -143,6 +151,11 @@ func (d *daemon) pinned(w inventory.Work) inventory.Work {
 
 // soon asks for an examination that confirms another.
 func (d *daemon) soon(target string) { d.schedule.Soon(target, d.present().Scan.Confirm) }
+
+func (d *daemon) watched(target string) bool {
+	_, watched := d.schedule.Target(target)
+	return watched
+}
 
 // present is the configuration that holds.
 func (d *daemon) present() serveConfig {
@@ -200,6 +213,9 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, a := range d.web.Addrs() {
 		d.log.Info("listening", "address", a.String())
 	}
+	if d.started != nil {
+		d.started(d.web.Addrs())
+	}
 	loaded := make(chan struct{}) // closed when all that is stored is judged again
 	g.Go(func() error {
 		if err := d.load(gctx); err != nil {
@@ -222,7 +238,7 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	after(func() error {
-		return d.engine.Run(gctx, d.schedule.Due(gctx), func(r inventory.Result) error { d.done(gctx, r); return nil })
+		return d.engine.Run(gctx, d.schedule.Due(gctx), func(r inventory.Result) error { return d.done(gctx, r) })
 	})
 	after(func() error { return d.rejudge.Run(gctx, d.judgeAgain) })
 	after(func() error {
@@ -252,14 +268,26 @@ func unlessStopped(ctx context.Context, err error) error {
 func unknown(err error) bool { return errors.Is(err, inventory.ErrUnknownTarget) }
 
 // done takes an examined target back into the schedule.
-func (d *daemon) done(ctx context.Context, r inventory.Result) {
+func (d *daemon) done(ctx context.Context, r inventory.Result) error {
 	if d.schedule.Done(r) {
+		d.soon(r.Target.Key()) // with the other offers, whose certificates may be new as well
 		attrs := []any{"target", r.Target.Key()}
 		if x := r.Judgement.Expiry; x != nil {
 			attrs = append(attrs, "expires", x.At)
 		}
 		d.log.InfoContext(ctx, "other certificate served", attrs...)
+		return d.learn(ctx, r.Target.Key())
 	}
+	return nil
+}
+
+// learn looks how a target, or every one if it is "", was renewed up to now.
+func (d *daemon) learn(ctx context.Context, target string) error {
+	renewals, err := d.db.Renewals(context.WithoutCancel(ctx), target)
+	if err == nil {
+		d.habits.learn(renewals)
+	}
+	return err
 }
 
 // watch takes over what the sources say.
@@ -274,6 +302,7 @@ func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
 		if err := d.ledger.remove(ctx, keys); err != nil {
 			return err
 		}
+		d.habits.forget(keys)
 		slices.Sort(keys)
 		d.log.InfoContext(ctx, "targets removed", "count", len(keys), "among", strings.Join(keys[:min(3, len(keys))], " "))
 	}

@@ -31,6 +31,9 @@ func (d *daemon) load(ctx context.Context) error {
 	if err := d.ledger.remove(ctx, d.unnamed(stored, watched)); err != nil {
 		return err
 	}
+	if err := d.learn(ctx, ""); err != nil {
+		return err
+	}
 	var again []string // what is held back cannot be asked for before it is in the schedule
 	d.ledger.soon = func(target string) { again = append(again, target) }
 	if err := d.restore(ctx, watched); err != nil {

@@ -52,6 +52,9 @@ type ledger struct {
 	export  display
 	log     *slog.Logger
 
+	// watched reports whether somebody still names a target.
+	watched func(target string) bool
+
 	// soon asks for an examination that confirms what is held back.
 	soon func(target string)
 
@@ -62,10 +65,12 @@ type ledger struct {
 	ownFound []inventory.FindingKey
 }
 
-// Record implements [scan.Recorder].
+// Record implements [scan.Recorder]. It leaves out the targets that were removed
+// while they were examined: to keep them would bring them back.
 func (l *ledger) Record(ctx context.Context, results []inventory.Result) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	results = slices.DeleteFunc(slices.Clone(results), func(r inventory.Result) bool { return !l.watched(r.Target.Key()) })
 	outcomes := make([]scan.Outcome, len(results))
 	own := false
 	for i := range results {

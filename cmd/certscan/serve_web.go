@@ -34,7 +34,7 @@ func (d *daemon) prober() (http.Handler, error) {
 	c := d.cfg
 	return export.Probe(export.ProbeOptions{
 		Examine: d.examineNow, Parse: discover.ParseTarget, Special: fetch.Special,
-		Known: func(key string) bool { _, known := d.schedule.Target(key); return known },
+		Known: d.watched,
 		Allow: c.Web.Probe.Allow, PerSecond: c.Web.Probe.Rate, InFlight: c.Web.Probe.InFlight,
 		Timeout: c.Scan.Timeout, Labels: c.Metrics.Labels,
 	})

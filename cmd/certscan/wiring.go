@@ -82,7 +82,7 @@ func newLocation(servers []string, p *probe.Prober, l *scan.Limiter) (*location.
 	if err != nil {
 		return nil, err
 	}
-	return location.NewLocal(location.Options{Resolver: resolver, Prober: p, Gate: gate{l}})
+	return location.NewLocal(location.Options{Resolver: resolver, Prober: p, Accepts: p, Gate: gate{l}})
 }
 
 func newResolver(servers []string) (lazyResolver, error) {

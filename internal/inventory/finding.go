@@ -200,6 +200,7 @@ func Codes() []CodeInfo {
 		{CodePartiallyDeployed, Critical},
 		{CodeChainBroken, Critical},
 		{CodeAddressesDisagree, Warning},
+		{CodeRenewalOverdue, Warning},
 		{CodeKeyReused, Warning},
 		{CodeDefaultCertificateDiffers, Info},
 		{CodePolicy, Warning},

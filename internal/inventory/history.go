@@ -97,6 +97,15 @@ type Change struct {
 	After  *Span     // nil if it vanished
 }
 
+// A Renewal is that another, newer certificate was served in place of one.
+type Renewal struct {
+	At        time.Time // when the new one was first seen
+	NotBefore time.Time // of the new one
+
+	// Left is what the old one had left then, and Lifetime what it had in all.
+	Left, Lifetime time.Duration
+}
+
 // A FindingStep is what a finding was before it changed while it stayed open.
 type FindingStep struct {
 	Until    time.Time `json:"until"`

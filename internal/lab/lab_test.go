@@ -273,7 +273,8 @@ func TestScenariosAreDescribed(t *testing.T) {
 		t.Errorf("%d scenarios, want at least 45", len(seen))
 	}
 	for _, i := range inventory.Codes() {
-		if !codes[i.Code] && i.Code != inventory.CodeProfile && i.Code != inventory.CodePolicy { // whose rules the user makes
+		if !codes[i.Code] && i.Code != inventory.CodeProfile && i.Code != inventory.CodePolicy && // whose rules the user makes
+			i.Code != inventory.CodeRenewalOverdue { // needs a history
 			t.Errorf("no scenario for %q", i.Code)
 		}
 	}
@@ -363,6 +364,19 @@ func TestChange(t *testing.T) {
 		s.Change()
 		if after := chain(t, s); !after[0].NotAfter.After(before[0].NotAfter) {
 			t.Errorf("not after %v, was %v", after[0].NotAfter, before[0].NotAfter)
+		}
+	})
+	t.Run("what was broken is mended the next time", func(t *testing.T) {
+		t.Parallel()
+		for _, name := range []string{"chain-broken", "renewed-one-node"} {
+			s := one(t, name)
+			before := chain(t, s)
+			for range map[string]int{"chain-broken": 2, "renewed-one-node": 3}[name] {
+				s.Change()
+			}
+			if after := chain(t, s); len(after) != len(before) || !after[0].Equal(before[0]) {
+				t.Errorf("%s: %d certificates, then %d, want the same as before", name, len(before), len(after))
+			}
 		}
 	})
 	t.Run("a server stops to speak TLS", func(t *testing.T) {

@@ -88,6 +88,9 @@ func explanations() []explanation {
 		{inventory.CodeUnexpectedIssuer, "Another CA than usual issued the certificate."},
 		{inventory.CodeKeyReused, "Certificates for different names share a key."},
 		{inventory.CodeDefaultCertificateDiffers, "Another certificate is served without a server name."},
+		{inventory.CodeSourceFailed, "A source of targets could not be read."},
+		{inventory.CodeSourceShrunk, "A source of targets lost many of them at once."},
+		{inventory.CodeLocationAnomalous, "Most targets that were well do not answer, which is likely the scanner's own fault."},
 		{inventory.CodePolicy, "A rule of your own policy is not met."},
 	}
 }

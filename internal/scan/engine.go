@@ -51,6 +51,9 @@ type Memory interface {
 	Prefetch(ctx context.Context, targets []string) error
 	Known(ctx context.Context, target string) ([]inventory.KnownView, error)
 	Chain(ctx context.Context, id inventory.Fingerprint) ([][]byte, error)
+
+	// Target is all that is remembered of a target.
+	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
 }
 
 // A Recorder keeps results, and tells in them since when their findings are

@@ -139,6 +139,17 @@ func (m memory) Chain(_ context.Context, id inventory.Fingerprint) ([][]byte, er
 	return c, nil
 }
 
+func (m memory) Target(_ context.Context, key string) (st inventory.StoredTarget, _ error) {
+	for _, k := range m.known[key] {
+		o := inventory.Observation{
+			Target: key, Address: k.View.Address, Location: k.View.Location, Offer: k.View.Offer, Time: k.LastSeen,
+			Reach: inventory.Reach{Status: k.Reach}, Chain: m.chains[k.Chain],
+		}
+		st.Views = append(st.Views, inventory.StoredView{Facts: inventory.Facts{Observation: o}})
+	}
+	return st, nil
+}
+
 type notebook struct {
 	batches [][]string
 	fail    error
@@ -401,7 +412,10 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 			t.Errorf("the silent endpoint lost the certificate that it last served")
 		}
 		if len(r.Carried) != 1 || r.Carried[0].Observation.Address != "192.0.2.3" || r.Judgement.Lifetime != 3 {
-			t.Errorf("carried %d views and judged the target over %d, want 1 and 3", len(r.Carried), r.Judgement.Lifetime)
+			t.Fatalf("carried %d views and judged the target over %d, want 1 and 3", len(r.Carried), r.Judgement.Lifetime)
+		}
+		if e := r.Carried[0]; !slices.EqualFunc(e.Observation.Chain, good, slices.Equal) || !e.Judgement.LastSeen.IsZero() {
+			t.Errorf("a view that was not examined is judged as if it did not answer: %+v", e)
 		}
 		if loc.work[0].Samples < 2 {
 			t.Errorf("a view that flaps got %d handshakes", loc.work[0].Samples)

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -38,27 +39,53 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 			return err
 		}
 	}
-	for _, k := range known {
-		if _, unseen := byView[k.View]; !unseen || k.View.Address == "" || k.LastChain.IsZero() {
-			continue
-		}
-		o := inventory.Observation{
-			Schema: inventory.ObservationSchema, Target: k.View.Target, Address: k.View.Address,
-			Location: k.View.Location, Offer: k.View.Offer, Time: k.LastSeen,
-			Reach: inventory.Reach{Status: k.Reach},
-		}
-		f := inventory.Facts{Target: r.Target, Observation: o, DefaultChain: defaults[o.Address]}
-		j, err := e.judge(ctx, f, k)
-		if err != nil {
-			return err
-		}
-		r.Carried = append(r.Carried, inventory.Endpoint{Observation: o, Judgement: j})
+	if err := e.carry(ctx, r, byView, defaults); err != nil {
+		return err
 	}
 	views := r.Endpoints
 	if len(r.Carried) > 0 {
 		views = append(views[:len(views):len(views)], r.Carried...)
 	}
 	r.Judgement = e.opt.Judge.JudgeTarget(r.Target, views, e.opt.Now())
+	return nil
+}
+
+// carry adds the current views that this examination did not see, because they
+// are of other offers or further addresses, or did not come with the name this
+// time. They are judged by all that is remembered of them: what is said of them
+// does not depend on which examination it was.
+func (e *Engine) carry(ctx context.Context, r *inventory.Result, unseen map[inventory.View]inventory.KnownView, defaults map[string][][]byte) error {
+	for v, k := range unseen {
+		if v.Address == "" || k.LastChain.IsZero() {
+			delete(unseen, v)
+		}
+	}
+	if len(unseen) == 0 {
+		return nil
+	}
+	st, err := e.opt.Memory.Target(ctx, r.Target.Key())
+	if errors.Is(err, inventory.ErrUnknownTarget) {
+		return nil // it was forgotten meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("what is remembered: %w", err)
+	}
+	for _, v := range st.Views {
+		f := v.Facts
+		k, carried := unseen[f.Observation.View()]
+		if !carried {
+			continue
+		}
+		f.Target = r.Target
+		if d := defaults[f.Observation.Address]; d != nil && f.Observation.Offer != inventory.OfferDefault {
+			f.DefaultChain = d
+		}
+		j, err := e.judge(ctx, f, k)
+		if err != nil {
+			return err
+		}
+		r.Carried = append(r.Carried, inventory.Endpoint{Observation: f.Observation, Judgement: j})
+	}
 	return nil
 }
 

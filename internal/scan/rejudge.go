@@ -55,6 +55,9 @@ func (j *Rejudge) Set(r inventory.Result) {
 
 // validUntil is when time alone may change what is said of r; zero if never.
 func validUntil(r inventory.Result) (until time.Time) {
+	if at := r.Judgement.RenewalDue; at.After(time.Now()) {
+		until = at.Add(time.Second)
+	}
 	for _, views := range [][]inventory.Endpoint{r.Endpoints, r.Carried} {
 		for i := range views {
 			if at := views[i].Judgement.ValidUntil; !at.IsZero() && (until.IsZero() || at.Before(until)) {

@@ -29,6 +29,7 @@ type Store interface {
 	RecordFleet(ctx context.Context, findings []inventory.Finding) error
 	Rejudged(ctx context.Context, results []inventory.Result) ([]inventory.Result, error)
 
+	Renewals(ctx context.Context, key string) (map[string][]inventory.Renewal, error)
 	List(ctx context.Context) iter.Seq2[inventory.Target, error]
 	Targets(ctx context.Context, at time.Time) iter.Seq2[inventory.StoredTarget, error]
 	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
@@ -74,6 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"findings open, change, and close", findings},
 		{"findings of views that were not judged stay open", unjudged},
 		{"findings of the fleet", fleetFindings},
+		{"renewals are learned from what was served", renewals},
 		{"the list of targets is of those that are live", listed},
 		{"what is judged again changes findings alone", rejudged},
 		{"what was examined meanwhile is not judged by what was", rejudgedTooLate},
