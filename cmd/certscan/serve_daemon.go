@@ -89,7 +89,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return usageError{err}
 	}
 	keep := evidence.Options{Cache: d.db, CRLDir: crlDir(d.dbPath), Log: d.log}
-	if d.evidence, err = newEvidence(d.io, c.Trust.AllowFetch, proxy, keep); err != nil {
+	if d.evidence, err = guardedEvidence(d.io, c.Trust.AllowFetch, proxy, keep); err != nil {
 		return err
 	}
 	d.schedule = scan.NewSchedule(c.schedule())

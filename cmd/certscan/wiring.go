@@ -136,6 +136,11 @@ func newEvidence(io streams, allow []string, proxy string, opt evidence.Options)
 	if u, err := url.Parse(proxy); err == nil && u.User != nil {
 		return nil, usagef("--fetch-proxy has a user name: set it as %s in the environment instead", proxyVariable)
 	}
+	return guardedEvidence(io, allow, proxy, opt)
+}
+
+// guardedEvidence is newEvidence with a proxy that nobody else can read.
+func guardedEvidence(io streams, allow []string, proxy string, opt evidence.Options) (*evidence.Source, error) {
 	if proxy == "" {
 		proxy = io.env(proxyVariable)
 	}
