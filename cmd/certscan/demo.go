@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/certscan/internal/config"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/lab"
 )
@@ -18,6 +19,8 @@ import (
 type demoFlags struct {
 	outputFlags
 	stay      bool
+	serve     bool
+	listen    string
 	every     bool
 	endpoints int
 	keep      string
@@ -31,16 +34,28 @@ func newDemoCommand(io streams) *cobra.Command {
 		Long: `demo starts a fleet of TLS servers on this machine's loopback addresses, with
 its own certificate authorities, DNS and one endpoint for each thing that can be
 right or wrong, scans it, and says what to look at. It needs no network and
-leaves nothing behind. It exits with 0 although there is much to find.`,
+leaves nothing behind. It exits with 0 although there is much to find.
+
+With --serve it watches the fleet as the daemon does, every few seconds, with
+metrics, service discovery and /probe, until Ctrl-C. Meanwhile things happen to
+the fleet, and the log tells how findings open and close.`,
 		Example: `  certscan demo
   certscan demo --stay --keep demo.db      then, in another shell:
   certscan inventory --db demo.db --finding addresses_disagree
-  certscan demo --endpoints 10000          a large, mostly healthy fleet`,
+  certscan demo --endpoints 10000          a large, mostly healthy fleet
+  certscan demo --serve                    the daemon, at http://127.0.0.1:9887`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), io, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.checkServe(cmd.Flags().Changed); err != nil {
+				return err
+			}
+			return runDemo(cmd.Context(), io, f)
+		},
 	}
 	fs := cmd.Flags()
 	fs.BoolVar(&f.stay, "stay", false, "keep the fleet up until Ctrl-C, to try other commands on it")
+	fs.BoolVar(&f.serve, "serve", false, "watch the fleet as the daemon does, until Ctrl-C")
+	fs.StringVar(&f.listen, "listen", config.Default().Web.Listen[0], "with --serve, listen on `ADDRESS:PORT`")
 	fs.BoolVar(&f.every, "all", false, "scan every scenario there is, not only those that show best what a scan finds")
 	fs.IntVar(&f.endpoints, "endpoints", 0, "scan a fleet of `N` names with N certificates instead")
 	fs.StringVar(&f.keep, "keep", "", "keep the history in this SQLite `FILE`")
@@ -61,18 +76,14 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	}
 	defer os.RemoveAll(dir)
 
-	opt := lab.Options{Endpoints: f.endpoints, Scenarios: append(lab.Tour(), "rsa-beside-expired")}
-	switch {
-	case f.endpoints > 0:
-		opt.Scenarios, opt.DeadFraction = []string{}, 0.02
-	case f.every:
-		opt.Scenarios = nil
-	}
-	fleet, err := lab.Start(ctx, opt)
+	fleet, err := lab.Start(ctx, f.lab())
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
 	defer fleet.Close()
+	if f.serve {
+		return demoServe(ctx, io, f, fleet, dir)
+	}
 
 	job, args := demoJob(io, f, fleet, dir)
 	defer job.close()
@@ -101,6 +112,35 @@ func runDemo(ctx context.Context, io streams, f demoFlags) error {
 	return stay(ctx, io, fleet, dir, job.flags.db, args[len(args)-1])
 }
 
+// lab says which fleet to start.
+func (f demoFlags) lab() lab.Options {
+	opt := lab.Options{Endpoints: f.endpoints, Scenarios: append(lab.Tour(), "rsa-beside-expired")}
+	switch {
+	case f.endpoints > 0:
+		opt.Scenarios, opt.DeadFraction = []string{}, 0.02
+	case f.every:
+		opt.Scenarios = nil
+	}
+	if f.serve && opt.Scenarios != nil {
+		opt.Scenarios = append(opt.Scenarios, eventful()...)
+	}
+	return opt
+}
+
+// demoTargets are the targets of the fleet, but those that are about other
+// trust stores.
+func demoTargets(fleet *lab.Lab) (targets []string) {
+	for _, s := range fleet.Scenarios() {
+		if !s.Private {
+			targets = append(targets, s.Targets...)
+		}
+	}
+	for t := range fleet.Targets() {
+		targets = append(targets, t)
+	}
+	return targets
+}
+
 // demoJob is a scan of the fleet as a user would make it.
 func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []string) {
 	_, flags := scanCommand(io)
@@ -116,19 +156,10 @@ func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []s
 		list := fleet.LogList()
 		job.trust.logs.list = &list
 	}
-	var args []string
-	for _, s := range fleet.Scenarios() {
-		if !s.Private { // those are about other trust stores
-			args = append(args, s.Targets...)
-		}
-	}
-	for t := range fleet.Targets() {
-		args = append(args, t)
-	}
 	if f.endpoints > 0 {
 		flags.offers = "default"
 	}
-	return job, args
+	return job, demoTargets(fleet)
 }
 
 // lookAt is what a newcomer should not miss.

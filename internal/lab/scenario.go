@@ -47,7 +47,8 @@ type Scenario struct {
 	Leaves []inventory.Fingerprint
 
 	// Change, if not nil, changes the servers after a first scan. WantAfter and
-	// ReachAfter are what a second scan finds, with the first one in mind.
+	// ReachAfter are what a second scan finds, with the first one in mind. Called
+	// again it mends what it broke, and so on in turn.
 	Change     func()
 	WantAfter  []inventory.Code
 	ReachAfter []inventory.ReachStatus

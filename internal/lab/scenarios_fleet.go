@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"sync/atomic"
 	"time"
 
 	"example.com/certscan/internal/inventory"
@@ -61,6 +62,13 @@ func fleetScenarios() []definition {
 	}
 }
 
+// inTurn returns a function that calls one of the steps each time, beginning
+// again after the last.
+func inTurn(steps ...func()) func() {
+	var n atomic.Uint64
+	return func() { steps[(n.Add(1)-1)%uint64(len(steps))]() }
+}
+
 // changingScenarios are in two steps.
 func changingScenarios() []definition {
 	ok := ends(inventory.ReachOK)
@@ -68,11 +76,12 @@ func changingScenarios() []definition {
 	then := func(name, about string, reach []inventory.ReachStatus, after []inventory.Code, change func(*site, *Certificate) Handler) definition {
 		return definition{name: name, about: about, build: func(s *site) {
 			leaf := s.older()
-			h := NewSwitch(s.tls(leaf, s.issuing))
+			good := s.tls(leaf, s.issuing)
+			h := NewSwitch(good)
 			s.serve(h.Handle)
 			changed := change(s, leaf)
 			s.out.Leaves = s.out.Leaves[:1] // of the first step
-			s.out.Change = func() { h.Set(changed) }
+			s.out.Change = inTurn(func() { h.Set(changed) }, func() { h.Set(good) })
 			s.out.WantAfter, s.out.ReachAfter = after, reach
 		}}
 	}
@@ -88,5 +97,15 @@ func changingScenarios() []definition {
 			wants(inventory.CodeUnreachable), func(*site, *Certificate) Handler { return Silent }),
 		then("goes-plain", "The server loses its TLS configuration.", ends(inventory.ReachNotTLS),
 			wants(inventory.CodeNotTLS), func(*site, *Certificate) Handler { return Answer(plainHTTP) }),
+		{name: "renewed-one-node", about: "The certificate is renewed on one of two addresses, and the other one is forgotten.", build: func(s *site) {
+			old := s.tls(s.older(), s.issuing)
+			first, second := NewSwitch(old), NewSwitch(old)
+			s.serve(first.Handle)
+			s.serve(second.Handle)
+			renewed := s.good()
+			s.out.Leaves = s.out.Leaves[:1] // of the first step
+			s.out.Change = inTurn(func() { first.Set(renewed) }, func() { second.Set(renewed) }, func() { first.Set(old); second.Set(old) })
+			s.out.WantAfter, s.out.ReachAfter = wants(inventory.CodeAddressesDisagree), ok
+		}},
 	}
 }
