@@ -180,9 +180,6 @@ func plain(w http.ResponseWriter, status int, text string) {
 	fmt.Fprintln(w, text)
 }
 
-// Handler answers requests. It asks nobody who they are: [Server.Run] does.
-func (s *Server) Handler() http.Handler { return s.handler }
-
 // Listen opens the listeners.
 func (s *Server) Listen(ctx context.Context) error {
 	open := s.opt.ConfigFile == "" || !authenticates(s.opt.ConfigFile)
