@@ -278,6 +278,29 @@ func TestWhatIsGoneVanishes(t *testing.T) {
 	}
 }
 
+// The same view twice uses its certificates once, whatever comes after.
+func TestCertificatesOfAViewThatIsThereTwice(t *testing.T) {
+	t.Parallel()
+	e := newExporter(t, &clock{now()}, export.Settings{})
+	e.Loaded()
+	twice := func(host string, a, b *inventory.Certificate) inventory.Result {
+		tgt := target(host)
+		return result(tgt, "", seen(tgt, "192.0.2.1", a), seen(tgt, "192.0.2.1", b))
+	}
+	first, second := leaf("first.example", 50*day), leaf("second.example", 60*day)
+	e.Update([]inventory.Result{twice("a.example", first, second)})
+	e.Update([]inventory.Result{healthy("b.example")})
+	e.Update([]inventory.Result{healthy("c.example"), twice("d.example", second, second)})
+	var got []string
+	for _, s := range series(metrics(t, e), "certscan_certificate_info") {
+		got = append(got, strings.Split(s, `"`)[3])
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"b.example", "c.example", "first.example", "second.example"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestStaleViews(t *testing.T) {
 	t.Parallel()
 	c := &clock{now()}

@@ -143,13 +143,7 @@ func (e *Exporter) views(t *target, r *inventory.Result, before *target) {
 	add(r.Endpoints, false)
 	add(r.Carried, true)
 	slices.SortStableFunc(t.views, compareViews)
-	t.views = slices.CompactFunc(t.views, func(a, b view) bool {
-		same := compareViews(a, b) == 0
-		if same {
-			e.release(&target{views: []view{b}})
-		}
-		return same
-	})
+	t.views = e.once(t.views)
 	var leaves []*certificate
 	for i := range t.views {
 		v := &t.views[i]
@@ -160,6 +154,20 @@ func (e *Exporter) views(t *target, r *inventory.Result, before *target) {
 	}
 	slices.SortFunc(leaves, func(a, b *certificate) int { return a.slot - b.slot })
 	t.distinct = len(slices.Compact(leaves))
+}
+
+// once keeps the first of those that are of the same view, and gives back what
+// the others use.
+func (e *Exporter) once(sorted []view) []view {
+	out := sorted[:0]
+	for _, v := range sorted {
+		if n := len(out); n > 0 && compareViews(out[n-1], v) == 0 {
+			e.release(&target{views: []view{v}})
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
 }
 
 // compareViews orders views by endpoint, and of one endpoint those that were

@@ -50,6 +50,7 @@ type totals struct {
 	failing   map[failure]int64
 	findings  map[sumKey]*sum
 	targets   map[inventory.Tier]int64
+	weeks     [maxWeeks + 1]int64
 
 	tiers  []inventory.Tier // by slot: the worst that the certificate is in
 	served []*certificate   // leaves
@@ -77,6 +78,7 @@ func (p *page) total(location string) *totals {
 	last := make([]*target, p.slots) // that needed the CA certificate
 	for _, t := range p.targets {
 		s.targets[t.tier]++
+		s.expires(t, p.now)
 		s.count(t, p.now.Unix(), p.settings.StaleAfter)
 		for i := range t.views {
 			v := &t.views[i]
@@ -180,6 +182,7 @@ func (p *page) fleet(s *totals, e *Exporter) {
 	for _, t := range tiers {
 		p.sample(labels("tier", string(t)), s.targets[t])
 	}
+	p.byWeek(s)
 	p.byIssuer(s, tiers, e)
 	p.byKey(s)
 	p.authorities(s)
