@@ -23,8 +23,8 @@ func fleet(opt Options) dashboard {
 				{9, fleetCourse(opt)},
 				{10, fleetParts(opt)},
 			}},
-			{title: "Targets, by the choice above", lines: []line{
-				{9, opt.choice()},
+			{title: "What comes next", lines: []line{
+				{9, append([]panel{opt.timeline()}, opt.byLabel()...)},
 				{14, []panel{opt.next()}},
 				{12, []panel{opt.open()}},
 			}},
@@ -43,7 +43,7 @@ func fleetNow(opt Options) []panel {
 	list := []panel{
 		{
 			kind: stat, title: "Targets", width: 4, unit: "short", spark: true, steps: []step{{color: "text"}},
-			help:    "What is watched: names with a port. The choice of labels above does not apply to this row.",
+			help:    "What is watched: names with a port. The choice of labels above does not apply to totals of the whole fleet.",
 			queries: course("sum("+once("max", "tier", all("certscan_targets"))+")", "targets"),
 		},
 		{

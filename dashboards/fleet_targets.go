@@ -12,65 +12,28 @@ const limit = 100
 // partial says what the configuration may keep from target panels.
 const partial = " With metrics.detail: attention only targets that need attention are known here, with none no target."
 
-// choice are numbers about the chosen targets.
-func (opt Options) choice() []panel {
-	expiry := all("certscan_target_expiry_timestamp_seconds", `target=~".*$search.*"`)
-	list := []panel{opt.timeline(expiry)}
-	for _, l := range opt.Labels[:min(1, len(opt.Labels))] {
-		list = append(list, panel{
-			kind: barGauge, title: "In a tier, by " + l, width: 8, unit: "short", empty: "none",
-			help: "Who has the most targets inside any tier, the ten first." + partial,
-			queries: one(fmt.Sprintf("topk(10, label_replace(count by (label_%[1]s) (\n%[2]s\n), \"label_%[1]s\", \"none\", \"label_%[1]s\", \"\"))", l,
-				opt.withLabels(once("max", "target", all("certscan_target_expiry_tier_seconds", `target=~".*$search.*"`)))), "{{label_"+l+"}}"),
-		})
+// byLabel counts the chosen targets that are in a tier by their first label.
+func (opt Options) byLabel() []panel {
+	if len(opt.Labels) == 0 {
+		return nil
 	}
-	verified := once("min", "target", all("certscan_target_verified", `target=~".*$search.*"`))
-	among := "\nand on (target) " + opt.chosen()
-	list = append(list, panel{
-		kind: pieChart, title: "Verified", width: 8, unit: "short",
-		help: "verified: everything that the target serves is in time, for the name, trusted and not revoked. flawed: something is not. never examined: nothing is known." + partial,
-		queries: []query{
-			{expr: orNone("count("+verified+" == 1"+among+")", opt.chosen()), legend: "verified"},
-			{expr: orNone("count("+verified+" == 0"+among+")", opt.chosen()), legend: "flawed"},
-			{expr: orNone("count("+once("max", "target", opt.chosen())+"\nunless on (target) "+all("certscan_target_verified")+")", opt.chosen()), legend: "never examined"},
-		},
-		byName: []word{{text: "verified", color: "green"}, {text: "flawed", color: "red"}, {text: "never examined", color: "text"}},
-	})
-	list[0].width = 24 - 8*(len(list)-1)
-	return list
+	l := opt.Labels[0]
+	return []panel{{
+		kind: barGauge, title: "In a tier, by " + l, width: 8, unit: "short", empty: "none",
+		help: "Who has the most targets inside any tier, the ten first. The choice of labels above applies." + partial,
+		queries: one(fmt.Sprintf("topk(10, label_replace(count by (label_%[1]s) (\n%[2]s\n), \"label_%[1]s\", \"none\", \"label_%[1]s\", \"\"))", l,
+			opt.withLabels(once("max", "target", all("certscan_target_expiry_tier_seconds", `target=~".*$search.*"`)))), "{{label_"+l+"}}"),
+	}}
 }
 
-// timeline counts targets by when they expire.
-func (opt Options) timeline(expiry string) panel {
-	const week = 7 * 86400
-	p := panel{
-		kind: barGauge, title: "Expiry timeline", unit: "short", steps: []step{{color: "blue"}},
-		help:   "How many targets expire when, by the earliest end over their addresses. A tall bar is a day of many renewals to come." + partial,
-		byName: []word{{text: "expired", color: opt.tierColor(0)}},
+// timeline shows how much expires when.
+func (opt Options) timeline() panel {
+	return panel{
+		kind: barChart, title: "Expiry timeline", width: 24 - 8*len(opt.byLabel()), unit: "short", steps: []step{{color: "blue"}}, sortBy: "weeks",
+		help:    "How many targets of the whole fleet expire in how many weeks, by the earliest end over their addresses. A tall bar is a week of many renewals to come; what has expired is not among them.",
+		queries: one(once("max", "weeks", all("certscan_targets_expiring")), "targets"),
+		columns: []column{{field: "weeks", name: "weeks"}, {field: "Value", name: "Targets"}},
 	}
-	for _, b := range []struct {
-		from, to int // seconds
-		name     string
-	}{
-		{-1, 0, "expired"},
-		{0, week, "this week"},
-		{week, 2 * week, "next week"},
-		{2 * week, 4 * week, "2 to 4 weeks"},
-		{4 * week, 8 * week, "4 to 8 weeks"},
-		{8 * week, 13 * week, "8 to 13 weeks"},
-		{13 * week, 26 * week, "3 to 6 months"},
-		{26 * week, -1, "later"},
-	} {
-		band := left(expiry)
-		if b.from >= 0 {
-			band += fmt.Sprintf(" >= %d", b.from)
-		}
-		if b.to >= 0 {
-			band += fmt.Sprintf(" < %d", b.to)
-		}
-		p.queries = append(p.queries, query{expr: orNone("count("+band+"\nand on (target) "+opt.chosen()+")", opt.chosen()), legend: b.name})
-	}
-	return p
 }
 
 // next are the targets that expire next.

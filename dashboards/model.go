@@ -20,6 +20,7 @@ const (
 	table         = "table"
 	barGauge      = "bargauge"
 	pieChart      = "piechart"
+	barChart      = "barchart"
 	stateTimeline = "state-timeline"
 )
 
@@ -55,8 +56,8 @@ type panel struct {
 	queries           []query
 	steps             []step   // colors from a value on
 	words             []word   // texts and colors in the place of values
-	columns           []column // of a table, from the left
-	sortBy            string   // the column that a table is sorted by; "-" before it: the largest first
+	columns           []column // of a table, from the left, or of a bar chart
+	sortBy            string   // the column that a table or a bar chart is sorted by; "-" before it: the largest first
 	byName            []word   // colors of series by their names
 	stack             bool     // time series on top of each other
 	spark             bool     // a stat shows its past, too

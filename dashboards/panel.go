@@ -44,7 +44,7 @@ func (p panel) targets() []object {
 	var list []object
 	for i, q := range p.queries {
 		format := "time_series"
-		if p.kind == table {
+		if p.kind == table || p.kind == barChart {
 			format = "table"
 		}
 		list = append(list, object{
@@ -73,6 +73,8 @@ func (p panel) custom() object {
 		return object{"align": "auto", "cellOptions": object{"type": "auto"}, "filterable": true, "inspect": false}
 	case stateTimeline:
 		return object{"fillOpacity": 80, "lineWidth": 0}
+	case barChart:
+		return object{"fillOpacity": 80, "lineWidth": 1, "axisSoftMin": 0}
 	}
 	return object{}
 }
@@ -104,6 +106,11 @@ func (p panel) options() object {
 			"tooltip": object{"mode": "single", "sort": "none"},
 			"legend":  object{"showLegend": true, "displayMode": "table", "placement": "right", "values": []string{"value"}, "calcs": []string{}},
 		}
+	case barChart:
+		return object{
+			"xField": p.sortBy, "orientation": "auto", "showValue": "auto", "stacking": "none", "groupWidth": 0.7, "barWidth": 0.95, "barRadius": 0,
+			"fullHighlight": false, "xTickLabelRotation": 0, "xTickLabelSpacing": 0, "legend": none, "tooltip": object{"mode": "single", "sort": "none"},
+		}
 	case table:
 		column, desc := strings.CutPrefix(p.sortBy, "-")
 		return object{
@@ -123,7 +130,7 @@ func (p panel) options() object {
 // same labels become one, and columns get their order and names.
 func (p panel) transformations() []object {
 	list := []object{}
-	if p.kind != table {
+	if p.kind != table && p.kind != barChart {
 		return list
 	}
 	if len(p.queries) > 1 {
@@ -138,7 +145,11 @@ func (p panel) transformations() []object {
 		}
 		order[c.field], names[c.field] = i, c.name
 	}
-	return append(list, object{"id": "organize", "options": object{"excludeByName": hidden, "indexByName": order, "renameByName": names}})
+	list = append(list, object{"id": "organize", "options": object{"excludeByName": hidden, "indexByName": order, "renameByName": names}})
+	if p.kind == barChart {
+		list = append(list, object{"id": "sortBy", "options": object{"fields": object{}, "sort": []object{{"field": p.sortBy}}}})
+	}
+	return list
 }
 
 // overrides are what differs for one column or series.

@@ -27,10 +27,6 @@ func one(expr, legend string) []query { return []query{{expr: expr, legend: lege
 // course is a single query over the time.
 func course(expr, legend string) []query { return []query{{expr: expr, legend: legend, over: true}} }
 
-// orNone is expr, and 0 where it has no series but base has: where there is no
-// base there is nothing to be said, and that is not 0.
-func orNone(expr, base string) string { return fmt.Sprintf("%s\nor\n0 * count(%s)", expr, base) }
-
 // once makes one of what several replicas say: the worst counts.
 func once(op, by, selector string) string { return fmt.Sprintf("%s by (%s) (%s)", op, by, selector) }
 
