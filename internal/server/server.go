@@ -254,7 +254,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error {
 			defer close(served)
 			none := false
-			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &s.opt.ConfigFile, WebSystemdSocket: &none}, s.opt.Log)
+			err := web.Serve(l, srv, &web.FlagConfig{WebConfigFile: &s.opt.ConfigFile, WebSystemdSocket: &none}, slog.New(warnings{s.opt.Log.Handler()}))
 			if errors.Is(err, http.ErrServerClosed) {
 				return nil
 			}
@@ -273,6 +273,14 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// warnings are what is worth telling of what exporter-toolkit logs.
+type warnings struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
 // local reports whether only this machine can reach an address.

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"example.com/certscan/internal/lab"
+)
+
+// What the API says of a target is what show says of it.
+func TestAPI(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ca := issue(t, nil, lab.Spec{CommonName: "API Test CA", CA: true})
+	served := lab.NewSwitch(lab.TLS(&tls.Config{Certificates: []tls.Certificate{lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))}}))
+	addr := netListen(t, func(c net.Conn) { served.Handle(t.Context(), c) })
+	_, port, _ := strings.Cut(addr, ":")
+	target := "other.example@127.0.0.1:" + port // a name that the certificate is not for
+	writeFiles(t, dir, map[string]string{"ca.pem": string(ca.PEM()), "certscan.yaml": `
+sources:
+  - name: core
+    targets: [{target: ` + target + `, labels: {owner: web}}, tls://late.example@127.0.0.1:1]
+scan: {interval: 1h, timeout: 1s, confirm: 100ms, offers: default, accepts: false}
+trust: {stores: [ca.pem], revocation: "off", profile: private}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`})
+	s := startServe(t, dir+"/certscan.yaml")
+	s.wait("finding opened", target, "name_mismatch")
+	var got struct {
+		Target    struct{ Labels map[string]string }
+		Endpoints []map[string]any
+	}
+	read := func(path, want string, v any) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(s.get(path, want)), v); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	read("/api/v1/targets/"+url.PathEscape(target), "name_mismatch", &got)
+	if len(got.Endpoints) != 1 || got.Target.Labels["owner"] != "web" {
+		t.Fatalf("got %v", got)
+	}
+	show := certscan(t, t.Context(), dir, "", "show", "--db", "DIR/certscan.db", "--profile", "private", "--format", "json", target)
+	var shown struct{ Endpoints []map[string]any }
+	if err := json.Unmarshal([]byte(show.out), &shown); err != nil || len(shown.Endpoints) != 1 {
+		t.Fatalf("show: %v: %s%s", err, show.out, show.errors)
+	}
+	for _, key := range []string{"target", "address", "labels", "reach", "certificate", "chain", "verdict", "expiry", "tier"} {
+		if !reflect.DeepEqual(got.Endpoints[0][key], shown.Endpoints[0][key]) {
+			t.Errorf("%s is %v for the API and %v for show", key, got.Endpoints[0][key], shown.Endpoints[0][key])
+		}
+	}
+	leaf, _ := got.Endpoints[0]["certificate"].(map[string]any)
+	sha, _ := leaf["sha256"].(string)
+	s.get("/api/v1/certificates/"+sha, target)
+	s.get("/api/v1/findings?code=name_mismatch&selector=owner%3Dweb", target)
+	s.get("/api/v1/targets?selector=owner%3D%22%22", "late.example@127.0.0.1:1")
+	s.get("/api/v1/summary", `"targets":2`)
+	s.get("/api/v1/sources", `"name":"core"`)
+	s.get("/sd?selector=owner%3Dweb", `"__meta_certscan_target":"`+target+`"`)
+	s.get("/", "name_mismatch")
+	s.end()
+}
