@@ -28,7 +28,7 @@ It reads the configuration again on SIGHUP; one with a mistake is refused and
 the old one stays. SIGTERM and Ctrl-C stop it; what was seen until then is kept.`,
 		Example: `  certscan config init www.example.com > certscan.yaml
   certscan serve -c certscan.yaml`,
-		Args:    noArguments,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.load()
 			if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/lab"
 )
 
@@ -73,13 +74,20 @@ type served struct {
 	base string   // URL
 }
 
-func startServe(t *testing.T, config string) *served {
+func startServe(t *testing.T, config string, env ...string) *served {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &served{t: t, stop: cancel, done: make(chan int, 1)}
 	go func() {
 		s.done <- run(ctx, []string{"serve", "-c", config, "--log-format", "json"}, streams{
-			in: strings.NewReader(""), out: io.Discard, err: &s.logs, env: func(string) string { return "" },
+			in: strings.NewReader(""), out: io.Discard, err: &s.logs, env: func(name string) string {
+				for _, e := range env {
+					if value, ok := strings.CutPrefix(e, name+"="); ok {
+						return value
+					}
+				}
+				return ""
+			},
 		})
 	}()
 	t.Cleanup(func() {
@@ -316,4 +324,99 @@ func TestServeRefusesAWrongStart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServeExpiresOnTime: a certificate expires while nobody can look at it. It
+// is not parallel, as the certificate lives for seconds.
+func TestServeExpiresOnTime(t *testing.T) {
+	dir := t.TempDir()
+	ca := issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
+	ends := time.Now().Add(4 * time.Second).Truncate(time.Second)
+	c, err := lab.Issue(ca, lab.Spec{Names: []string{"shop.example"}, NotBefore: ends.Add(-time.Hour), NotAfter: ends})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sw := lab.NewSwitch(lab.TLS(&tls.Config{Certificates: []tls.Certificate{lab.Chain(c)}}))
+	addr := netListen(t, func(c net.Conn) { sw.Handle(t.Context(), c) })
+	_, port, _ := strings.Cut(addr, ":")
+	target := "shop.example@127.0.0.1:" + port
+	socket := filepath.Join(dir, "notify")
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer systemd.Close()
+	heard := make(chan []string, 1)
+	go func() {
+		var told []string
+		buf := make([]byte, 100)
+		for !slices.Contains(told, notifyStopping) {
+			n, err := systemd.Read(buf)
+			if err != nil {
+				break
+			}
+			told = append(told, string(buf[:n]))
+		}
+		heard <- told
+	}()
+	writeFiles(t, dir, map[string]string{
+		"ca.pem": string(ca.PEM()),
+		"certscan.yaml": "sources: [{name: a, targets: ['" + target + `']}]
+scan: {interval: 1h, confirm: 1h, offers: default, accepts: false}
+trust: {stores: [ca.pem], revocation: "off", profile: private}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`,
+	})
+	s := startServe(t, filepath.Join(dir, "certscan.yaml"), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=100000")
+	s.get("/metrics", `certscan_target_expiry_timestamp_seconds{target="`+target+`"}`)
+	sw.Set(lab.Break)
+	s.wait("finding opened", target, "expired")
+	if early := time.Until(ends); early > 0 {
+		t.Errorf("it was told %v before", early)
+	} else if early < -3*time.Second {
+		t.Errorf("it was told %v late", -early)
+	}
+	s.end()
+	told := <-heard
+	if len(told) == 0 || told[0] != notifyReady || !slices.Contains(told, notifyAlive) {
+		t.Errorf("systemd was told %q", told)
+	}
+}
+
+func TestHabits(t *testing.T) {
+	t.Parallel()
+	const d = 24 * time.Hour
+	target := inventory.Target{Host: "shop.example", Port: 443, Protocol: inventory.TLS}
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	var h habits
+	expires := fixedJudge{inventory.TargetJudgement{Expiry: &inventory.Expiry{At: at}, Lifetime: 90 * d}}
+	overdue := func(left time.Duration) bool {
+		out := habitJudge{expires, &h}.JudgeTarget(target, nil, at.Add(-left))
+		return len(out.Findings) == 1 && out.Findings[0].Code == inventory.CodeRenewalOverdue
+	}
+	if overdue(d) {
+		t.Error("overdue, and nothing is known of renewals")
+	}
+	h.learn(map[string][]inventory.Renewal{target.Key(): {{Left: 30 * d, Lifetime: 90 * d}, {Left: 32 * d, Lifetime: 90 * d}}})
+	for left, want := range map[time.Duration]bool{40 * d: false, 23 * d: false, 22 * d: true, d: true, -d: false} {
+		if got := overdue(left); got != want {
+			t.Errorf("overdue with %v left: %v, want %v", left, got, want)
+		}
+	}
+	h.forget([]string{target.Key()})
+	if overdue(d) {
+		t.Error("overdue by what was forgotten")
+	}
+}
+
+// fixedJudge says the same of every target.
+type fixedJudge struct{ out inventory.TargetJudgement }
+
+func (fixedJudge) Judge(inventory.Facts, inventory.EvidenceSet, time.Time) (inventory.Judgement, []inventory.Need) {
+	return inventory.Judgement{}, nil
+}
+
+func (f fixedJudge) JudgeTarget(inventory.Target, []inventory.Endpoint, time.Time) inventory.TargetJudgement {
+	return f.out
 }

@@ -322,8 +322,12 @@ func TestRejudge(t *testing.T) {
 			return nil
 		})
 		want := []begun{
-			{targets[0].Key(), time.Hour}, {targets[0].Key(), time.Hour + time.Second}, {targets[1].Key(), 90 * time.Minute},
-			{targets[0].Key(), 5 * time.Hour}, {targets[1].Key(), 5 * time.Hour}, {targets[2].Key(), 5 * time.Hour},
+			{targets[0].Key(), time.Hour},
+			{targets[0].Key(), time.Hour + time.Second},
+			{targets[1].Key(), 90 * time.Minute},
+			{targets[0].Key(), 5 * time.Hour},
+			{targets[1].Key(), 5 * time.Hour},
+			{targets[2].Key(), 5 * time.Hour},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Run: %v; judged (-want +got):\n%s", err, diff)
