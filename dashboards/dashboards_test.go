@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/certscan/dashboards"
@@ -125,4 +126,29 @@ func sorted(list []string) []string {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// The example is what Grafana reads, and fits what the manual says.
+func TestProvisioning(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name, Type, Folder string
+			DisableDeletion    bool `yaml:"disableDeletion"`
+			AllowUIUpdates     bool `yaml:"allowUiUpdates"`
+			UpdateInterval     int  `yaml:"updateIntervalSeconds"`
+			Options            struct{ Path string }
+		}
+	}
+	d := yaml.NewDecoder(strings.NewReader(read(t, "../docs/examples/grafana-provisioning.yaml")), yaml.Strict())
+	if err := d.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	if file.APIVersion != 1 || len(file.Providers) != 1 || file.Providers[0].Type != "file" {
+		t.Fatalf("not what Grafana provisions: %+v", file)
+	}
+	if cmd := "certscan dashboards -o " + file.Providers[0].Options.Path + "\n"; !strings.Contains(read(t, "../docs/dashboards.md"), cmd) {
+		t.Errorf("docs/dashboards.md does not say %q", cmd)
+	}
 }

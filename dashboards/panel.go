@@ -109,7 +109,7 @@ func (p panel) options() object {
 	case barChart:
 		return object{
 			"xField": p.sortBy, "orientation": "auto", "showValue": "auto", "stacking": "none", "groupWidth": 0.7, "barWidth": 0.95, "barRadius": 0,
-			"fullHighlight": false, "xTickLabelRotation": 0, "xTickLabelSpacing": 0, "legend": none, "tooltip": object{"mode": "single", "sort": "none"},
+			"fullHighlight": false, "xTickLabelRotation": 0, "xTickLabelMaxLength": 10, "xTickLabelSpacing": 0, "legend": none, "tooltip": object{"mode": "single", "sort": "none"},
 		}
 	case table:
 		column, desc := strings.CutPrefix(p.sortBy, "-")
