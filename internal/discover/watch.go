@@ -61,13 +61,15 @@ type watched struct {
 	Source
 	next    time.Time
 	targets []inventory.Target // the last set that was believed
+	asked   bool               // a person asked for the next reading
 	shrunk  int                // readings in a row that would make it much smaller
 	lost    int                // targets that the last of them would lose
 	status  inventory.SourceStatus
 }
 
-// Configure replaces the sources. One that was there before keeps its set; of
-// another, last is what is remembered by its name from before.
+// Configure replaces the sources. One that was there before keeps its set, but
+// is believed if it shrank: somebody is looking. Of another, last is what is
+// remembered by its name from before.
 func (w *Watcher) Configure(sources []Source, last map[string][]inventory.Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,7 +79,7 @@ func (w *Watcher) Configure(sources []Source, last map[string][]inventory.Target
 		n := &watched{Source: s, targets: last[s.Name]}
 		n.status = inventory.SourceStatus{Name: s.Name, Kind: s.Kind, Targets: len(n.targets)}
 		if i := slices.IndexFunc(old, func(o *watched) bool { return o.Name == s.Name }); i >= 0 {
-			n.targets, n.status = old[i].targets, old[i].status
+			n.targets, n.status, n.asked = old[i].targets, old[i].status, true
 		}
 		w.sources = append(w.sources, n)
 	}
@@ -169,8 +171,10 @@ func (s *watched) read(ctx context.Context, now time.Time) {
 		return
 	}
 	s.status.Up, s.status.Error, s.status.LastSuccess = true, "", now.UTC()
+	asked := s.asked
+	s.asked = false
 	lost := missing(s.targets, got)
-	if lost >= fewestLost && float64(lost) > cmp.Or(s.Shrink, 0.5)*float64(len(s.targets)) {
+	if !asked && lost >= fewestLost && float64(lost) > cmp.Or(s.Shrink, 0.5)*float64(len(s.targets)) {
 		s.lost = lost
 		if s.shrunk++; s.shrunk < shrunkRounds {
 			return

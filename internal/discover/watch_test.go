@@ -110,6 +110,22 @@ func TestWatcherKeepsWhatASourceLoses(t *testing.T) {
 	}
 }
 
+func TestWatcherBelievesWhoAsks(t *testing.T) {
+	t.Parallel()
+	n := 20
+	sources := []discover.Source{{Name: "lists", Every: time.Minute, Read: func(context.Context) ([]inventory.Target, error) {
+		return inList("lists", 0, n), nil
+	}}}
+	var w discover.Watcher
+	for _, want := range []int{20, 3, 3} { // configured, again, and when there is nothing at all
+		w.Configure(sources, nil)
+		if f, _, _ := w.Read(t.Context()); len(f.Targets) != want {
+			t.Errorf("%d targets of %d that are there now, want %d", len(f.Targets), n, want)
+		}
+		n = max(0, 3*(n-19))
+	}
+}
+
 func TestWatcherRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
