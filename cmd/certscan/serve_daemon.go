@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -45,7 +46,8 @@ type daemon struct {
 	db         *store.DB
 	dbPath     string
 	signatures *store.Signatures
-	evidence   *evidence.Source
+	evidence   *evidence.Source // asks
+	remembered *evidence.Source // knows what was asked, and asks nobody
 	judge      liveJudge
 	habits     habits
 	limiter    *scan.Limiter
@@ -90,6 +92,9 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	keep := evidence.Options{Cache: d.db, CRLDir: crlDir(d.dbPath), Log: d.log}
 	if d.evidence, err = guardedEvidence(d.io, c.Trust.AllowFetch, proxy, keep); err != nil {
+		return err
+	}
+	if d.remembered, err = rememberedEvidence(d.db, d.dbPath); err != nil {
 		return err
 	}
 	d.schedule = scan.NewSchedule(c.schedule())
@@ -189,8 +194,11 @@ func (d *daemon) noteJudging(ctx context.Context) error {
 }
 
 func (d *daemon) close() {
-	if d.evidence != nil {
-		if err := d.evidence.Close(); err != nil {
+	for _, source := range []*evidence.Source{d.evidence, d.remembered} {
+		if source == nil {
+			continue
+		}
+		if err := source.Close(); err != nil {
 			d.log.Warn("closing what was fetched", "err", err)
 		}
 	}
@@ -292,7 +300,14 @@ func (d *daemon) learn(ctx context.Context, target string) error {
 
 // watch takes over what the sources say.
 func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
+	var changed []string // those that are told apart by labels may be judged otherwise
+	for _, t := range f.Targets {
+		if old, watched := d.schedule.Target(t.Key()); watched && !maps.Equal(old.Labels, t.Labels) {
+			changed = append(changed, t.Key())
+		}
+	}
 	removed := d.schedule.Set(f.Targets)
+	d.rejudge.Now(changed)
 	d.index.Set(f.Targets)
 	if len(removed) > 0 {
 		keys := make([]string, len(removed))
@@ -330,7 +345,7 @@ func (d *daemon) judgeAgain(ctx context.Context, targets []string) error {
 				return nil // it was never examined
 			}
 			if err == nil {
-				results[i], err = d.judged(gctx, st, t)
+				results[i], err = d.judged(gctx, d.evidence, st, t)
 			}
 			return err
 		})
@@ -342,11 +357,12 @@ func (d *daemon) judgeAgain(ctx context.Context, targets []string) error {
 	return d.ledger.rejudged(ctx, results, d.confirm.Rejudged)
 }
 
-// judged judges what is stored of a target that the sources name as t.
-func (d *daemon) judged(ctx context.Context, st inventory.StoredTarget, t inventory.Target) (inventory.Result, error) {
+// judged judges what is stored of a target that the sources name as t, by the
+// evidence of a source.
+func (d *daemon) judged(ctx context.Context, source *evidence.Source, st inventory.StoredTarget, t inventory.Target) (inventory.Result, error) {
 	st.Target = t
 	for i := range st.Views {
 		st.Views[i].Facts.Target = t
 	}
-	return judgeStored(ctx, d.evidence, &d.judge, st, now())
+	return judgeStored(ctx, source, &d.judge, st, now())
 }

@@ -138,7 +138,7 @@ func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Targe
 		for _, v := range st.Views {
 			counts[v.Facts.Observation.View()] = v.Count
 		}
-		r, err := d.judged(ctx, st, t)
+		r, err := d.judged(ctx, d.remembered, st, t)
 		if err != nil {
 			return err
 		}

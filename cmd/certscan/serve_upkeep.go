@@ -64,7 +64,7 @@ func (d *daemon) daily(ctx context.Context) error {
 		if !watched {
 			continue
 		}
-		r, err := d.judged(ctx, st, t)
+		r, err := d.judged(ctx, d.remembered, st, t)
 		if err != nil {
 			return err
 		}

@@ -102,7 +102,7 @@ func (f fleetReader) Result(ctx context.Context, target string) (inventory.Resul
 	if err != nil {
 		return inventory.Result{}, err
 	}
-	r, err := f.d.judged(ctx, st, t)
+	r, err := f.d.judged(ctx, f.d.remembered, st, t)
 	if err != nil {
 		return r, err
 	}

@@ -247,7 +247,7 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 				w.seen++
 			}
 			if !w.open && !c.tell(f, w, v, e, from) {
-				out.Again = true
+				out.Again = out.Again || from != restored || !ofEvidence(f.Code)
 				continue
 			}
 			if !w.open {
@@ -300,6 +300,8 @@ func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.End
 		return seen >= failuresToTell && !c.own.is
 	}
 	switch {
+	case from == restored && ofEvidence(f.Code):
+		return false // nobody has been asked yet
 	case w.seen >= sightingsTell:
 		return true
 	case from == rejudged:
@@ -343,6 +345,11 @@ func ofTime(c inventory.Code) bool {
 		return true
 	}
 	return false
+}
+
+// ofEvidence reports whether asking somebody may take such a finding away.
+func ofEvidence(c inventory.Code) bool {
+	return c == inventory.CodeRevocationUnknown || c == inventory.CodeUnknownIssuer
 }
 
 // answered reports whether there was a connection to whatever o is of.

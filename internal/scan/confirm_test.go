@@ -164,6 +164,7 @@ func TestConfirmRestores(t *testing.T) {
 		{"what was seen once still needs another", inventory.CodeNameMismatch, false, 1, step{again: true}, step{told: "name_mismatch", opened: "name_mismatch"}},
 		{"what was seen often is judged otherwise now", inventory.CodeNameMismatch, false, 7, step{told: "name_mismatch", opened: "name_mismatch"}, step{told: "name_mismatch"}},
 		{"two failures still need a third", inventory.CodeUnreachable, false, 2, step{again: true}, step{told: "unreachable", opened: "unreachable"}},
+		{"what is not known may only not have been asked yet", inventory.CodeUnknownIssuer, false, 7, step{}, step{told: "unknown_issuer", opened: "unknown_issuer"}},
 		{"three failures need no more", inventory.CodeUnreachable, false, 3, step{told: "unreachable", opened: "unreachable"}, step{told: "unreachable"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -307,6 +308,7 @@ func TestRejudge(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
 		defer cancel()
 		time.AfterFunc(5*time.Hour, j.All)
+		time.AfterFunc(6*time.Hour, func() { j.Now([]string{targets[2].Key(), "nobody.example:443"}) })
 		var got []begun
 		err := j.Run(ctx, func(_ context.Context, due []string) error {
 			slices.Sort(due)
@@ -328,6 +330,7 @@ func TestRejudge(t *testing.T) {
 			{targets[0].Key(), 5 * time.Hour},
 			{targets[1].Key(), 5 * time.Hour},
 			{targets[2].Key(), 5 * time.Hour},
+			{targets[2].Key(), 6 * time.Hour},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Run: %v; judged (-want +got):\n%s", err, diff)

@@ -75,6 +75,19 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// Now makes targets due.
+func (j *Rejudge) Now(targets []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now().Round(0)
+	for _, t := range targets {
+		if d := j.targets[t]; d != nil {
+			j.move(d, now)
+		}
+	}
+	j.poke()
+}
+
 // All makes every target due now.
 func (j *Rejudge) All() {
 	j.mu.Lock()
