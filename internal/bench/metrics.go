@@ -37,9 +37,9 @@ func (o *metricsOptions) flags() {
 type weight struct {
 	CPU  time.Duration // when it was asked
 	Then time.Duration // CPU when it had answered
-	RSS  int64 // bytes
-	Peak int64 // bytes, since the last time
-	Heap int64 // bytes that live
+	RSS  int64         // bytes
+	Peak int64         // bytes, since the last time
+	Heap int64         // bytes that live
 }
 
 // metrics measures a scrape of a large fleet by another process.

@@ -223,8 +223,12 @@ func TestWaivedFindings(t *testing.T) {
 		want     []string
 		counted  string
 	}{
-		{"until the end of its last day, the earliest of them", []inventory.Finding{waived("2026-12-31"), waived("2027-01-01")},
-			[]string{fmt.Sprintf(`code="weak_key",rule=""} %d`, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC).Unix())}, "0"},
+		{
+			"until the end of its last day, the earliest of them",
+			[]inventory.Finding{waived("2026-12-31"), waived("2027-01-01")},
+			[]string{fmt.Sprintf(`code="weak_key",rule=""} %d`, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC).Unix())},
+			"0",
+		},
 		{"not if one counts", []inventory.Finding{waived("2026-12-31"), finding(inventory.CodeWeakKey, inventory.Critical)}, nil, "1"},
 		{"none", []inventory.Finding{finding(inventory.CodeWeakKey, inventory.Critical)}, nil, "1"},
 	} {

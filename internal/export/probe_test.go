@@ -91,8 +91,13 @@ func TestProbeAllows(t *testing.T) {
 		{"not a name that ends alike", []string{"*.corp.example"}, "evilcorp.example", nil, `- "evilcorp.example"`},
 		{"every public address", []string{"*"}, "new.example", []string{"198.51.100.1", "2001:db8::1"}, ""},
 		{"every public address, given as such", []string{"*"}, "198.51.100.1", []string{"198.51.100.1"}, ""},
-		{"no private address by a name", []string{"*"}, "new.example", []string{"198.51.100.1", "10.1.2.3"},
-			"new.example:443 at 10.1.2.3, which is a private address, may not be probed: it is not in the inventory. To allow it, add to web.probe.allow:\n  - \"10.1.2.3/32\"\n"},
+		{
+			"no private address by a name",
+			[]string{"*"},
+			"new.example",
+			[]string{"198.51.100.1", "10.1.2.3"},
+			"new.example:443 at 10.1.2.3, which is a private address, may not be probed: it is not in the inventory. To allow it, add to web.probe.allow:\n  - \"10.1.2.3/32\"\n",
+		},
 		{"no private address by itself", []string{"*"}, "10.1.2.3", nil, `- "10.1.2.3/32"`},
 		{"a mapped address is the one inside", []string{"*"}, "new.example", []string{"::ffff:127.0.0.1"}, `- "127.0.0.1/32"`},
 		{"a network", []string{"10.0.0.0/8"}, "new.example", []string{"10.1.2.3"}, ""},
@@ -173,26 +178,25 @@ func TestProbeEndsBeforeTheScraper(t *testing.T) {
 		t.Run("X-Prometheus-Scrape-Timeout-Seconds: "+header, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var given time.Duration
-				ended := make(chan struct{})
-				h := newProbe(t, export.ProbeOptions{Timeout: 20 * time.Second, Now: time.Now,
-					Examine: func(ctx context.Context, target inventory.Target, timeout time.Duration, _ func(netip.Addr) error) (inventory.Result, error) {
+				given, ended := make(chan time.Duration, 1), make(chan struct{})
+				h := newProbe(t, export.ProbeOptions{
+					Timeout: 20 * time.Second, Now: time.Now,
+					Examine: func(ctx context.Context, _ inventory.Target, timeout time.Duration, _ func(netip.Addr) error) (inventory.Result, error) {
 						defer close(ended)
-						given = timeout
+						given <- timeout
 						<-ctx.Done()
 						time.Sleep(time.Minute) // it does not mind
 						return inventory.Result{}, ctx.Err()
-					}})
+					},
+				})
 				start := time.Now()
-				for _, module := range []string{"certscan"} {
-					w := get(t, h, "/probe?target=known.example&module="+module, "X-Prometheus-Scrape-Timeout-Seconds", header)
-					if w.Code != http.StatusOK || time.Since(start) != want || given != want*9/10 {
-						t.Errorf("%d after %v, of which %v were given to the probe; want 200 after %v", w.Code, time.Since(start), given, want)
-					}
-					text := w.Body.String()
-					if !slices.Equal(series(text, "certscan_probe_success"), []string{" 0"}) || !strings.Contains(text, `reason="timeout"`) {
-						t.Errorf("answered:\n%s", text)
-					}
+				w := get(t, h, "/probe?target=known.example", "X-Prometheus-Scrape-Timeout-Seconds", header)
+				if left := <-given; w.Code != http.StatusOK || time.Since(start) != want || left != want*9/10 {
+					t.Errorf("%d after %v, of which %v were given to the probe; want 200 after %v", w.Code, time.Since(start), left, want)
+				}
+				text := w.Body.String()
+				if !slices.Equal(series(text, "certscan_probe_success"), []string{" 0"}) || !strings.Contains(text, `reason="timeout"`) {
+					t.Errorf("answered:\n%s", text)
 				}
 				<-ended
 				synctest.Wait()
@@ -205,11 +209,13 @@ func TestProbeIsLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
-		h := newProbe(t, export.ProbeOptions{PerSecond: 4, InFlight: 2, Now: time.Now,
+		h := newProbe(t, export.ProbeOptions{
+			PerSecond: 4, InFlight: 2, Now: time.Now,
 			Examine: func(_ context.Context, target inventory.Target, _ time.Duration, _ func(netip.Addr) error) (inventory.Result, error) {
 				<-free
 				return inventory.Result{Target: target}, nil
-			}})
+			},
+		})
 		status := make(chan int, 3)
 		for range 2 {
 			go func() { status <- get(t, h, "/probe?target=known.example").Code }()
