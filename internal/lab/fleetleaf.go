@@ -53,7 +53,10 @@ func newLeafTemplate(leaf, issuing *Certificate) (t leafTemplate, err error) {
 		offset *int
 		bytes  []byte
 	}{
-		{&t.serial, parts.Serial.Bytes()}, {&t.name, []byte(fleetName(0))}, {&t.point, point}, {&t.keyID, leaf.keyID},
+		{&t.serial, parts.Serial.Bytes()},
+		{&t.name, []byte(fleetName(0))},
+		{&t.point, point},
+		{&t.keyID, leaf.keyID},
 		{&t.list, []byte(fleetListName(0))},
 	} {
 		if bytes.Count(t.tbs, part.bytes) != 1 {

@@ -84,19 +84,19 @@ func TestAcceptsOfGo(t *testing.T) {
 	certs := []tls.Certificate{issue(t, certSpec{}), issue(t, certSpec{key: key})}
 	for _, tt := range []struct {
 		name string
-		cfg  tls.Config
+		cfg  *tls.Config
 		want []string
 		pq   *bool
 	}{
-		{"3DES", tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}}, []string{"TLS 1.2", "3DES", "RSA key exchange", "CBC-SHA1"}, &no},
-		{"RC4", tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}}, []string{"TLS 1.0", "TLS 1.1", "TLS 1.2", "RC4"}, &no},
-		{"a post-quantum group", tls.Config{MinVersion: tls.VersionTLS13}, []string{"TLS 1.3"}, &yes},
-		{"no post-quantum group", tls.Config{MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}}, []string{"TLS 1.3"}, &no},
+		{"3DES", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}}, []string{"TLS 1.2", "3DES", "RSA key exchange", "CBC-SHA1"}, &no},
+		{"RC4", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}}, []string{"TLS 1.0", "TLS 1.1", "TLS 1.2", "RC4"}, &no},
+		{"a post-quantum group", &tls.Config{MinVersion: tls.VersionTLS13}, []string{"TLS 1.3"}, &yes},
+		{"no post-quantum group", &tls.Config{MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}}, []string{"TLS 1.3"}, &no},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.cfg.Certificates = certs
-			got := accepts(t, serveTLS(t, &tt.cfg), 10*time.Second)
+			got := accepts(t, serveTLS(t, tt.cfg), 10*time.Second)
 			wantAccepted(t, got, tt.want, nil, tt.pq)
 		})
 	}

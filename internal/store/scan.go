@@ -123,7 +123,8 @@ func (d *DB) scans(ctx context.Context, query string, args ...any) ([]inventory.
 		infos = append(infos, i)
 		last := &infos[len(infos)-1]
 		err := errors.Join(
-			json.Unmarshal([]byte(arguments), &last.Arguments), json.Unmarshal([]byte(stores), &last.Stores), json.Unmarshal([]byte(judged), &by))
+			json.Unmarshal([]byte(arguments), &last.Arguments), json.Unmarshal([]byte(stores), &last.Stores), json.Unmarshal([]byte(judged), &by),
+		)
 		last.Distrust, last.LogList, last.Revocation = by.Distrust, by.LogList, by.Revocation
 		return err
 	})
