@@ -222,7 +222,7 @@ func (l *ledger) mark(r inventory.Result) {
 // alive.
 func (l *ledger) alive() {
 	l.mu.Lock()
-	l.mu.Unlock() //nolint:staticcheck // to have waited is all
+	defer l.mu.Unlock() // to have waited is all
 }
 
 // historySize is the size of the history's file with its log, and whether it is

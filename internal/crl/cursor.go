@@ -122,9 +122,6 @@ func (c *cursor) truth(tag byte, what string) error {
 	return nil
 }
 
-// isTime reports whether a Time comes next.
-func (c *cursor) isTime() bool { return c.is(tagUTCTime) || c.is(tagGeneralizedTime) }
-
 // time consumes a Time (RFC 5280, section 4.1.2.5), in seconds since 1970. Which
 // of the two types an issuer has to use depends on the year, but whoever reads
 // must understand both (section 5.1.2.4).

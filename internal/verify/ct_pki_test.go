@@ -3,7 +3,6 @@ package verify_test
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -226,13 +225,4 @@ func stapleWith(tb testing.TB, serial *big.Int, list []byte) []byte {
 		Status asn1.Enumerated
 		Bytes  responseBytes `asn1:"explicit,tag:0"`
 	}{0, responseBytes{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}, basic}}, "")
-}
-
-func p384(tb testing.TB) crypto.Signer {
-	tb.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return k
 }

@@ -336,20 +336,3 @@ func ocspRequest(c, issuer *cert) []byte {
 	}
 	return id
 }
-
-// ocspSCTs returns the list of SCTs that an OCSP response has for c, as the
-// extnValue of a certificate's extension would hold it, or nil. Nothing else of
-// the response is judged: an SCT proves itself.
-func ocspSCTs(response []byte, c, issuer *cert) []byte {
-	r, err := parseOCSP(response)
-	if err != nil {
-		return nil
-	}
-	for i := range r.singles {
-		s := &r.singles[i]
-		if s.scts != nil && (issuer != nil && s.isFor(c, issuer) || issuer == nil && bytes.Equal(s.serial, shortest(c.serial))) {
-			return s.scts
-		}
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
@@ -305,46 +306,14 @@ func (l *ctLog) operatorAt(t time.Time) string {
 // certificate (RFC 6962, section 3.3). Whether the response itself is any good
 // is another question: the logs have signed them, and not the responder.
 func stapledSCTs(staple []byte, leaf *cert) (list [][]byte, err error) {
-	at := func(e element, tags ...byte) reader { // the elements of e after those with the tags
-		in := e.inner()
-		for _, t := range tags {
-			in.take(t)
-		}
-		return in
+	r, err := parseOCSP(staple)
+	if err != nil {
+		return nil, nil //nolint:nilerr // a bad staple is found as such, and has no SCTs
 	}
-	outer, _ := single(staple, tagSequence)
-	in := at(outer, 0x0a) // responseStatus
-	bytes, _ := in.take(0xa0)
-	wrapped, _ := single(bytes.content, tagSequence)
-	in = at(wrapped, tagOID)
-	octets, _ := in.take(tagOctetString)
-	basic, _ := single(octets.content, tagSequence)
-	in = basic.inner()
-	data, _ := in.take(tagSequence)
-	in = at(data, 0xa0, 0xa1, 0xa2, tagGeneralizedTime) // version, responderID, producedAt
-	responses, _ := in.take(tagSequence)
-	all, _ := children(responses.content)
-	for _, response := range all {
-		in = response.inner()
-		id, _ := in.take(tagSequence)
-		ids := at(id, tagSequence, tagOctetString, tagOctetString)
-		if serial, ok := ids.take(tagInteger); !ok || string(serial.content) != string(leaf.serial) {
-			continue
-		}
-		in.next()                   // certStatus
-		in.take(tagGeneralizedTime) // thisUpdate
-		in.take(0xa0)               // nextUpdate
-		explicit, _ := in.take(0xa1)
-		exts, _ := single(explicit.content, tagSequence)
-		extensions, _ := children(exts.content)
-		for _, x := range extensions {
-			in := at(x)
-			oid, _ := in.take(tagOID)
-			in.take(tagBoolean)
-			if value, _ := in.take(tagOctetString); string(oid.content) == oidOCSPSCTList {
-				more, bad := wrappedSCTList(value.content)
-				list, err = append(list, more...), errors.Join(err, bad)
-			}
+	for _, s := range r.singles {
+		if s.scts != nil && bytes.Equal(s.serial, shortest(leaf.serial)) {
+			more, bad := wrappedSCTList(s.scts)
+			list, err = append(list, more...), errors.Join(err, bad)
 		}
 	}
 	return list, err
