@@ -209,12 +209,19 @@ func TestReadsWhatRFC5280Allows(t *testing.T) {
 			d.revoked = seq(entryWith(
 				extension(ce(21), octets(der(0x0a, []byte{10}))),
 				extension(ce(24), octets(generalized("20260101000000Z"))),
-				extension(ce(29), truth(), octets(seq(der(0xa4, seq())))),
+				extension(ce(29), truth(), octets(seq(der(0xa4, d.issuer)))),
 			))
 			d.extensions = [][]byte{point(true, der(0x84, []byte{0xff}))}
 		}, func(l *inventory.CRL) bool {
 			e, _ := l.Entries.Lookup([]byte{7})
 			return e.Reason == 10 && l.UnknownCritical == nil && l.Point.Indirect
+		}},
+		{"an entry of another issuer, which is not that of ours", func(d *draft) {
+			d.revoked = seq(entryWith(extension(ce(29), truth(), octets(seq(der(0xa4, seq()))))))
+			d.extensions = [][]byte{point(true, der(0x84, []byte{0xff}))}
+		}, func(l *inventory.CRL) bool {
+			_, listed := l.Entries.Lookup([]byte{7})
+			return !listed && l.Point.Indirect
 		}},
 		{"the issuing distribution point", func(d *draft) {
 			d.extensions = [][]byte{point(true,

@@ -62,6 +62,9 @@ func (r *reading) readEntry(in cursor) error {
 			return err
 		}
 	}
+	if r.foreign { // RFC 5280, section 5.3.3
+		return nil
+	}
 	if !r.table.add(serial, revoked, reason) {
 		return fail(at, "more entries than can be kept")
 	}
@@ -112,6 +115,7 @@ func (r *reading) readEntryExtensions(in *cursor) (reason int, err error) {
 			if r.indirect == 0 {
 				r.indirect = v.at
 			}
+			r.foreign = !v.names(r.list.Issuer)
 		default:
 			if critical {
 				r.unknown(string(oid))
@@ -119,6 +123,17 @@ func (r *reading) readEntryExtensions(in *cursor) (reason int, err error) {
 		}
 	}
 	return reason, nil
+}
+
+// names reports whether the GeneralNames are the directory name issuer, octet by
+// octet: in whatever other form it is written, nobody is accused by it.
+func (c cursor) names(issuer []byte) bool {
+	in, err := c.take(tagSequence, "certificate issuer")
+	if err != nil || !in.is(0xa4) {
+		return false
+	}
+	name, err := in.any("certificate issuer")
+	return err == nil && len(in.b) == 0 && bytes.Equal(name.b, issuer)
 }
 
 // reason consumes a CRLReason.

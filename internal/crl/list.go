@@ -24,6 +24,7 @@ type reading struct {
 
 	seen     [][]byte // identifiers of the extensions of the present entry
 	indirect int64    // where the first certificateIssuer is, 0 if there is none
+	foreign  bool     // the present entry is of another issuer, as all that follow until one is named again
 }
 
 func readDER(in io.Reader, limit int64) (*inventory.CRL, error) {

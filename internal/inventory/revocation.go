@@ -68,6 +68,7 @@ type RevocationAnswer struct {
 	Status     string    `json:"status"`
 	Reason     string    `json:"reason"`
 	Detail     string    `json:"detail,omitempty"`
+	Listed     bool      `json:"listed,omitempty"` // on a list of the issuer, although the status is not known
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 	ThisUpdate time.Time `json:"this_update,omitzero"`
 	NextUpdate time.Time `json:"next_update,omitzero"`
@@ -120,7 +121,8 @@ type CRL struct {
 	Entries RevokedEntries
 }
 
-// RevokedEntries is the table of a [CRL].
+// RevokedEntries is the table of a [CRL]. What an indirect list says of the
+// certificates of others than its own issuer is not in it.
 type RevokedEntries interface {
 	// Lookup finds the entry of a serial number, given as the octets of its
 	// INTEGER.

@@ -33,10 +33,13 @@ const usageCRLSign = 0x02
 // The signature has to be by issuer, or by one of signers with the same name;
 // the caller knows a valid path for each of them.
 //
-// It is the part of RFC 5280, section 6.3.3, that needs one list: those that are
-// indirect, for some reasons or a delta say nothing here. A list that is too old
-// still revokes: what is revoked stays so, unless it was on hold. All that is
-// costly is remembered, so that a list that thousands share is checked once.
+// It is the part of RFC 5280, section 6.3.3, that needs one list. What limits a
+// list, in form, scope or age, says what absence from it is worth, and never
+// takes anything back that its issuer signed: a serial number is unique for the
+// issuer, so one that is listed is that of c, and c is revoked (X.509, section
+// 7.3, for extensions that are not understood). Only a hold ends with the list
+// that tells of it. All that is costly is remembered, so that a list that
+// thousands share is checked once.
 func (j *Judge) judgeCRL(list *inventory.CRL, url string, c, issuer *cert, signers []*cert, now time.Time) inventory.RevocationAnswer {
 	a := inventory.RevocationAnswer{
 		Source: inventory.SourceCRL, URL: url, Status: inventory.RevocationUnknown,
@@ -44,35 +47,44 @@ func (j *Judge) judgeCRL(list *inventory.CRL, url string, c, issuer *cert, signe
 	}
 	suspicion := ""
 	unknown := func(reason, detail string) inventory.RevocationAnswer {
-		a.Reason, a.Detail = reason, detail+suspicion
+		a.Reason, a.Detail, a.Listed = reason, detail+suspicion, suspicion != ""
 		return a
 	}
 	if of := (name{raw: list.Issuer}); !of.equal(&c.issuer) {
-		return unknown(inventory.UnknownWrongIssuer, "the list is by another issuer than the certificate")
+		attrs, _ := attributes(list.Issuer)
+		return unknown(inventory.UnknownWrongIssuer, "the list is by "+quote(distinguishedName(attrs))+", and the certificate by "+quote(c.info.Issuer))
 	}
 	alg, reason, detail := j.checkSigner(list, issuer, signers)
 	if reason != "" {
 		return unknown(reason, detail)
 	}
+	if len(c.serial) == 0 {
+		return unknown(inventory.UnknownMalformed, "the certificate has no serial number to look for")
+	}
 	entry, listed := list.Entries.Lookup(shortest(c.serial))
-	if listed { // not to be believed as it stands, but worth a look
+	if listed && entry.Reason != reasonRemoveFromCRL { // also where it is not to be believed, it is worth a look
 		suspicion = "; it does list the certificate as revoked (" + revocationReason(entry.Reason) + ", " + date(entry.RevokedAt) + ")"
 	}
-	if reason, detail := unusable(list, c); reason != "" {
-		return unknown(reason, detail)
-	}
 	stale := staleness(list, c, now)
+	limit, why := limits(list, c)
 	switch {
 	case now.Add(maxCRLClockAhead).Before(list.ThisUpdate):
 		return unknown(inventory.UnknownNotYetValid, "the list is of "+instant(list.ThisUpdate)+", which is still to come")
-	case listed && entry.Reason == reasonRemoveFromCRL:
-		return unknown(inventory.UnknownMalformed, "the list gives a reason that only a delta list may give")
-	case listed && (stale == "" || entry.Reason != reasonHold):
+	case list.Point != nil && list.Point.OnlyAttributeCerts: // they have serial numbers of their own
+		return unknown(limit, why)
+	case suspicion != "" && (stale == "" || entry.Reason != reasonHold):
 		a.Status, a.Reason, a.RevokedAt = inventory.RevocationRevoked, revocationReason(entry.Reason), entry.RevokedAt
-		if stale != "" {
+		switch {
+		case limit != "":
+			a.Detail = why + "; its absence from the list would say nothing, but it is there"
+		case stale != "":
 			a.Detail = "the list is out of date (" + stale + "), but what is revoked stays so"
 		}
 		return a
+	case limit != "":
+		return unknown(limit, why)
+	case listed && entry.Reason == reasonRemoveFromCRL:
+		return unknown(inventory.UnknownMalformed, "the list gives a reason that only a delta list may give")
 	case alg.weak():
 		return unknown(inventory.UnknownWeakSignature, "the list is signed with "+alg.label+", which can be forged")
 	case stale != "":
@@ -141,11 +153,10 @@ func (j *Judge) signedList(list *inventory.CRL, alg sigAlg, by *cert) error {
 	return err
 }
 
-// unusable says why a rightly signed list says nothing of c, whatever its age.
-func unusable(list *inventory.CRL, c *cert) (reason, detail string) {
+// limits says why absence from a rightly signed list says nothing of c, whatever
+// the list's age.
+func limits(list *inventory.CRL, c *cert) (reason, detail string) {
 	switch {
-	case len(c.serial) == 0:
-		return inventory.UnknownMalformed, "the certificate has no serial number to look for"
 	case list.NumberCritical:
 		return inventory.UnknownMalformed, "the list's CRL number is critical, which RFC 5280, section 5.2.3, forbids"
 	case list.HasAuthorityKeyID && list.Number == nil:

@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,7 +188,7 @@ func crlPoints(t *testing.T, ca *issued) []crlCase {
 		{name: "one of the certificate's addresses", leaf: two, list: of(scope(uri(here))), want: "good"},
 		{name: "an address among other names", leaf: leaf, list: of(scope(fullName(tlv(0x81, []byte("a@crl.example")), generalURI(here)))), want: "good"},
 		{name: "another address", leaf: leaf, list: of(scope(uri(there))), want: "unknown idp_mismatch"},
-		{name: "another address, listed", leaf: leaf, list: of(scope(uri(there)), entryOf(leaf)), want: "unknown idp_mismatch"},
+		{name: "another address, listed", leaf: leaf, list: of(scope(uri(there)), entryOf(leaf)), want: "revoked unspecified"},
 		{name: "another address, not critical", leaf: leaf, list: of(listExtension(28, false, tlv(0x30, uri(there)))), want: "unknown idp_mismatch"},
 		{name: "the same address in capitals", leaf: leaf, list: of(scope(uri("http://CRL.example/1.crl"))), want: "unknown idp_mismatch"},
 		{name: "the same address, escaped", leaf: leaf, list: of(scope(uri("http://crl.example/%31.crl"))), want: "unknown idp_mismatch"},
@@ -215,11 +217,14 @@ func crlScope(t *testing.T, root, ca *issued) []crlCase {
 		{name: "users, for a revoked user", leaf: leaf, list: listed(of(ca, onlyUser), leaf), want: "revoked unspecified"},
 		{name: "users at the same address", leaf: leaf, list: of(ca, fullName(generalURI(here)), onlyUser), want: "good"},
 		{name: "CAs, for a user", leaf: leaf, list: of(ca, onlyCA), want: "unknown out_of_scope"},
-		{name: "CAs, for a listed user", leaf: leaf, list: listed(of(ca, onlyCA), leaf), want: "unknown out_of_scope"},
+		{name: "CAs, for a listed user", leaf: leaf, list: listed(of(ca, onlyCA), leaf), want: "revoked unspecified"},
 		{name: "CAs at the same address, for a user", leaf: leaf, list: of(ca, fullName(generalURI(here)), onlyCA), want: "unknown out_of_scope"},
 		{name: "CAs, for a CA", leaf: leaf, about: ca, list: of(root, onlyCA), want: "good"},
 		{name: "CAs, for a revoked CA", leaf: leaf, about: ca, list: listed(of(root, onlyCA), ca), want: "revoked unspecified"},
 		{name: "users, for a CA", leaf: leaf, about: ca, list: of(root, onlyUser), want: "unknown out_of_scope"},
+		{name: "users, for a revoked CA", leaf: leaf, about: ca, list: listed(of(root, onlyUser), ca), want: "revoked unspecified"},
+		{name: "both users and CAs, listed", leaf: leaf, list: listed(of(ca, onlyUser, onlyCA), leaf), want: "revoked unspecified"},
+		{name: "attributes, which have serial numbers of their own", leaf: leaf, list: listed(of(ca, onlyAttributes), leaf), want: "unknown out_of_scope"},
 		{name: "attributes", leaf: leaf, list: of(ca, onlyAttributes), want: "unknown out_of_scope"},
 		{name: "both users and CAs", leaf: leaf, list: of(ca, onlyUser, onlyCA), want: "unknown malformed"},
 		{name: "both users and attributes", leaf: leaf, list: of(ca, onlyUser, onlyAttributes), want: "unknown malformed"},
@@ -236,17 +241,26 @@ func crlUnsupported(t *testing.T, ca *issued) []crlCase {
 	either := ca.leaf(t, extension(false, tlv(0x30, tlv(0x30, point, tlv(0x81, []byte{1, 0x40})), tlv(0x30, point)), 2, 5, 29, 31))
 	const there = "http://crl.example/2.crl"
 	apart := ca.leaf(t, extension(false, tlv(0x30, tlv(0x30, point, tlv(0x81, []byte{1, 0x40})), tlv(0x30, fullName(generalURI(there)))), 2, 5, 29, 31))
+	other := ca.leaf(t)
+	certificateIssuer := func(name []byte) []byte { return listExtension(29, true, tlv(0x30, tlv(0xa4, name))) }
+	byOther, byUs := certificateIssuer(newRoot(t, "Stranger").RawSubject), certificateIssuer(ca.RawSubject)
 	delta := listExtension(27, true, tlv(0x02, []byte{1}))
 	of := func(e []byte, entries ...[]byte) list { return list{extensions: [][]byte{e}, entries: entries} }
 	return []crlCase{
 		{name: "an indirect list", leaf: leaf, list: of(scope(point, indirect)), want: "unknown unsupported_crl"},
-		{name: "an indirect list, listed", leaf: leaf, list: of(scope(point, indirect), entryOf(leaf)), want: "unknown unsupported_crl"},
+		{name: "an indirect list, listed", leaf: leaf, list: of(scope(point, indirect), entryOf(leaf)), want: "revoked unspecified"},
+		{name: "an indirect list with the certificate of another issuer", leaf: leaf, list: of(scope(point, indirect), entryOf(leaf, byOther)), want: "unknown unsupported_crl"},
+		{name: "an indirect list, listed after that of another issuer", leaf: leaf, list: of(scope(point, indirect), entryOf(other, byOther), entryOf(leaf)), want: "unknown unsupported_crl"},
+		{name: "an indirect list, listed after that of another issuer and by name", leaf: leaf, list: of(scope(point, indirect), entryOf(other, byOther), entryOf(leaf, byUs)), want: "revoked unspecified"},
 		{name: "a list for some reasons", leaf: leaf, list: of(scope(point, someReasons)), want: "unknown unsupported_crl"},
-		{name: "a list for some reasons, listed", leaf: leaf, list: of(scope(point, someReasons), entryOf(leaf)), want: "unknown unsupported_crl"},
+		{name: "a list for some reasons, listed", leaf: leaf, list: of(scope(point, someReasons), entryOf(leaf)), want: "revoked unspecified"},
 		{name: "a delta list", leaf: leaf, list: of(delta), want: "unknown unsupported_crl"},
-		{name: "a delta list, listed", leaf: leaf, list: of(delta, entryOf(leaf)), want: "unknown unsupported_crl"},
+		{name: "a delta list, listed", leaf: leaf, list: of(delta, entryOf(leaf)), want: "revoked unspecified"},
+		{name: "a delta list, taken back", leaf: leaf, list: of(delta, entryOf(leaf, reasonOf(8))), want: "unknown unsupported_crl"},
 		{name: "a delta list that is not marked critical", leaf: leaf, list: of(listExtension(27, false, tlv(0x02, []byte{1}))), want: "unknown unsupported_crl"},
 		{name: "the certificate names another issuer of lists", leaf: others, want: "unknown unsupported_crl"},
+		{name: "the certificate names another issuer of lists, listed", leaf: others, list: list{entries: [][]byte{entryOf(others)}}, want: "revoked unspecified"},
+		{name: "the certificate names a list for some reasons, listed", leaf: some, list: list{entries: [][]byte{entryOf(some)}}, want: "revoked unspecified"},
 		{name: "the certificate names a list for some reasons", leaf: some, want: "unknown unsupported_crl"},
 		{name: "the certificate names another list too", leaf: either, list: of(scope(point)), want: "good"},
 		{name: "the list is the one for some reasons of two", leaf: apart, list: of(scope(point)), want: "unknown idp_mismatch"},
@@ -263,11 +277,13 @@ func crlExtensions(t *testing.T, ca *issued) []crlCase {
 		{name: "an unknown one", leaf: leaf, list: list{extensions: [][]byte{unknownExtension(t, false)}}, want: "good"},
 		{name: "an unknown one of the entry", leaf: leaf, list: list{entries: [][]byte{entryOf(leaf, unknownExtension(t, false))}}, want: "revoked unspecified"},
 		{name: "an unknown critical one", leaf: leaf, list: list{extensions: critical}, want: "unknown unhandled_critical"},
-		{name: "an unknown critical one, listed", leaf: leaf, list: list{extensions: critical, entries: listed}, want: "unknown unhandled_critical"},
+		{name: "an unknown critical one, listed", leaf: leaf, list: list{extensions: critical, entries: listed}, want: "revoked unspecified"},
 		{name: "an unknown critical one of somebody else's entry", leaf: leaf, list: list{entries: [][]byte{entryOf(other, unknownExtension(t, true))}}, want: "unknown unhandled_critical"},
-		{name: "an unknown critical one of an entry after ours", leaf: leaf, list: list{entries: [][]byte{entryOf(leaf), entryOf(other, unknownExtension(t, true))}}, want: "unknown unhandled_critical"},
+		{name: "an unknown critical one of an entry after ours", leaf: leaf, list: list{entries: [][]byte{entryOf(leaf), entryOf(other, unknownExtension(t, true))}}, want: "revoked unspecified"},
 		{name: "no number beside a key identifier", leaf: leaf, list: list{bare: true, extensions: [][]byte{keyID}}, want: "unknown malformed"},
-		{name: "no number beside a key identifier, listed", leaf: leaf, list: list{bare: true, extensions: [][]byte{keyID}, entries: listed}, want: "unknown malformed"},
+		{name: "no number beside a key identifier, listed", leaf: leaf, list: list{bare: true, extensions: [][]byte{keyID}, entries: listed}, want: "revoked unspecified"},
+		{name: "an unknown critical one of our entry", leaf: leaf, list: list{entries: [][]byte{entryOf(leaf, unknownExtension(t, true))}}, want: "revoked unspecified"},
+		{name: "a critical number, listed", leaf: leaf, list: list{bare: true, extensions: [][]byte{listExtension(20, true, tlv(0x02, []byte{7}))}, entries: listed}, want: "revoked unspecified"},
 		{name: "a critical number", leaf: leaf, list: list{bare: true, extensions: [][]byte{listExtension(20, true, tlv(0x02, []byte{7}))}}, want: "unknown malformed"},
 		{name: "none at all", leaf: leaf, list: list{bare: true}, want: "good"},
 		{name: "none at all, listed", leaf: leaf, list: list{bare: true, entries: listed}, want: "revoked unspecified"},
@@ -422,22 +438,45 @@ func TestCRLFindsSerialsThatAreNotDER(t *testing.T) {
 	}
 }
 
-// What is listed where the list does not count is told all the same.
+// What is listed where the list is not to be believed is told all the same, and
+// not only as information.
 func TestCRLSuspicion(t *testing.T) {
 	t.Parallel()
 	root := newRoot(t, "Root")
 	ca := root.ca(t, "CA")
 	leaf := ca.leaf(t)
+	held := [][]byte{entryOf(leaf, reasonOf(6))}
 	j := newJudge(t, storeOf("test", false, root))
-	entries := [][]byte{entryOf(leaf, reasonOf(1))}
-	a := j.AskCRL(list{by: ca, entries: entries, extensions: [][]byte{unknownExtension(t, true)}}.read(t), leaf.Raw, ca.Raw, now)
-	if want := "it does list the certificate as revoked (keyCompromise, 2026-11-20)"; !bytes.Contains([]byte(a.Detail), []byte(want)) {
-		t.Errorf("detail %q, want %q in it", a.Detail, want)
-	}
-	// But not what a forger says.
-	a = j.AskCRL(list{by: ca, key: newKey(t), entries: entries}.read(t), leaf.Raw, ca.Raw, now)
-	if bytes.Contains([]byte(a.Detail), []byte("keyCompromise")) {
-		t.Errorf("detail %q repeats what a stranger wrote", a.Detail)
+	for _, tt := range []struct {
+		name string
+		list list
+		says string // of the suspicion, "" if there is none
+	}{
+		{"of tomorrow", list{by: ca, this: now.Add(24 * time.Hour), entries: [][]byte{entryOf(leaf, reasonOf(1))}}, "(keyCompromise, 2026-11-20)"},
+		{"a hold on a list that is out of date", list{by: ca, this: now.Add(-8 * 24 * time.Hour), next: now.Add(-24 * time.Hour), entries: held}, "(certificateHold, 2026-11-20)"},
+		{"taken back", list{by: ca, entries: [][]byte{entryOf(leaf, reasonOf(8))}}, ""},
+		{"what a forger says", list{by: ca, key: newKey(t), entries: held}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			read := tt.list.read(t)
+			a := j.AskCRL(read, leaf.Raw, ca.Raw, now)
+			if a.Status != inventory.RevocationUnknown || a.Listed != (tt.says != "") || !strings.Contains(a.Detail, tt.says) {
+				t.Errorf("%+v, want unknown, and in the detail %q", a, tt.says)
+			}
+			f := factsOf(ders(leaf, ca))
+			f.Given.CRLs = []*inventory.CRL{read}
+			soft, err := verify.New(verify.Options{Stores: []inventory.TrustStore{storeOf("test", false, root)}, Revocation: inventory.RevocationSoft})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := soft.Judge(f, nil, now)
+			if !slices.ContainsFunc(got.Findings, func(f inventory.Finding) bool {
+				return f.Code == inventory.CodeCRLInvalid && f.Severity.AtLeast(inventory.Warning)
+			}) {
+				t.Errorf("findings %+v, want a warning that the list is invalid", got.Findings)
+			}
+		})
 	}
 }
 

@@ -128,7 +128,7 @@ func (x *exam) reportCRL(list ...*revocation) {
 	for _, r := range list {
 		for _, a := range r.answers {
 			switch {
-			case a.Source != inventory.SourceCRL || a.Status != inventory.RevocationUnknown || !crlAtFault(a.Reason):
+			case a.Source != inventory.SourceCRL || a.Status != inventory.RevocationUnknown || !a.Listed && !crlAtFault(a.Reason):
 			case a.URL == "" && (r.settled() || a.Reason == inventory.UnknownWrongIssuer): // it was given for another certificate
 			default:
 				x.find(inventory.CodeCRLInvalid, "%s cannot be used (%s): %s", sourceText(a), a.Reason, a.Detail)
