@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -18,8 +19,12 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/certscan/internal/export"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/lab"
+	"example.com/certscan/internal/scan"
+	"example.com/certscan/internal/server"
+	"example.com/certscan/internal/store"
 )
 
 // A logged is a line of the daemon's log.
@@ -407,6 +412,46 @@ func TestHabits(t *testing.T) {
 	h.forget([]string{target.Key()})
 	if overdue(d) {
 		t.Error("overdue by what was forgotten")
+	}
+}
+
+// What is removed while it is examined does not come back.
+func TestLedgerLeavesOutWhatIsRemoved(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "certscan.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	e, err := export.New(export.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{
+		db: db, judge: new(liveJudge), confirm: scan.NewConfirm(scan.ConfirmOptions{}), rejudge: scan.NewRejudge(),
+		export: display{e, server.NewIndex(nil)}, log: slog.New(slog.DiscardHandler), judging: make(map[string]bool), soon: func(string) {},
+		watched: func(target string) bool { return target == "here.example:443" },
+	}
+	l.judge.bench.Store(new(bench))
+	var results []inventory.Result
+	for _, host := range []string{"gone.example", "here.example"} {
+		target := inventory.Target{Host: host, Port: 443, Protocol: inventory.TLS}
+		results = append(results, inventory.Result{Target: target, Endpoints: []inventory.Endpoint{{Observation: inventory.Observation{
+			Target: target.Key(), Address: "192.0.2.7", Location: "local", Offer: inventory.OfferDefault, Time: now(), Reach: inventory.Reach{Status: inventory.ReachTimeout},
+		}}}})
+	}
+	if err := l.Record(t.Context(), results); err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for target, err := range db.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, target.Key())
+	}
+	if !slices.Equal(kept, []string{"here.example:443"}) {
+		t.Errorf("kept %v, want what is watched alone", kept)
 	}
 }
 

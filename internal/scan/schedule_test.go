@@ -240,6 +240,9 @@ func TestScheduleExtras(t *testing.T) {
 			want := 10
 			if target == changed {
 				want++
+				if !slices.ContainsFunc(at, func(d time.Duration) bool { return d > 100*time.Hour && d < 103*time.Hour }) {
+					t.Errorf("%s: extras were asked after %v, and not soon after another certificate was served", target, at)
+				}
 			}
 			if target == dead {
 				want = 9

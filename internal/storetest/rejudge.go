@@ -78,6 +78,12 @@ func rejudgedTooLate(f *fixture) {
 	if open := all(f, f.OpenFindings(f.Context())); len(open) != 0 {
 		f.Errorf("%d findings are open, want none", len(open))
 	}
+	f.record(t, Seen(t, address, hour(1), Chain("a")), Seen(t, "192.0.2.8", hour(1), Chain("a")))
+	part := f.stored(t)
+	part.Endpoints = part.Endpoints[:1]
+	if got := f.rejudge(part); len(got) != 0 {
+		f.Error("a target was judged by a part of its views")
+	}
 	if got := f.rejudge(f.stored(t)); len(got) != 1 {
 		f.Errorf("%d results were stored of what is, want 1", len(got))
 	}
