@@ -184,10 +184,7 @@ func parseLabels(flags []string) (map[string]string, error) {
 		if !ok || k == "" {
 			return nil, usagef("--label %q: want KEY=VALUE", s)
 		}
-		if k == "team" {
-			k = "owner"
-		}
-		labels[k] = v
+		labels[inventory.LabelName(k)] = v
 	}
 	return labels, nil
 }

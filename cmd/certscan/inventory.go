@@ -232,7 +232,7 @@ func (f *filterFlags) filter(text []string) (filter, error) {
 	}
 	return func(r inventory.Result) (inventory.Result, bool) {
 		for k, v := range labels {
-			if r.Target.Labels[k] != v {
+			if r.Target.Label(k) != v {
 				return r, false
 			}
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -68,13 +69,18 @@ func (f *policyFlags) load(at time.Time) (*policies, error) {
 }
 
 func newPolicies(cfg *config.Config, at time.Time) *policies {
-	return &policies{policy.New(cfg.Policy), policy.NewWaivers(cfg.Waivers, at)}
+	p := &policies{rules: policy.New(cfg.Policy), waivers: policy.NewWaivers(cfg.Waivers, at), idle: make(map[string]inventory.Selector)}
+	for _, r := range cfg.Policy.Rules {
+		p.idle[r.Name] = r.Targets
+	}
+	return p
 }
 
 // policies are an organisation's own rules. The nil value has none.
 type policies struct {
 	rules   *policy.Policy
 	waivers *policy.Waivers
+	idle    map[string]inventory.Selector // of the rules that have selected no target yet, by their names
 }
 
 // over makes inner judge by the rules as well.
@@ -90,6 +96,7 @@ func (p *policies) mark(r inventory.Result) {
 	if p == nil {
 		return
 	}
+	maps.DeleteFunc(p.idle, func(_ string, s inventory.Selector) bool { return s.Match(r.Target) })
 	for i := range r.Endpoints {
 		p.waivers.Mark(r.Target, r.Endpoints[i].Judgement.Findings)
 	}
@@ -110,11 +117,16 @@ func (p *policies) returned(t inventory.Target, f inventory.Finding) bool {
 	return p != nil && p.waivers.Ended(t, f)
 }
 
-// tell notes what is odd about the waivers. all says that every finding there
-// is was seen.
+// tell notes what is odd about the waivers, and which rules are for nobody. all
+// says that every target and finding there is was seen.
 func (p *policies) tell(note func(string, ...any), all bool) {
 	if p == nil {
 		return
+	}
+	if all {
+		for _, name := range slices.Sorted(maps.Keys(p.idle)) {
+			note("the rule %s selects none of the targets: no target is %s", name, p.idle[name])
+		}
 	}
 	for _, n := range p.waivers.Notes(all) {
 		note("%s", n)

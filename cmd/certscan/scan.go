@@ -274,6 +274,7 @@ func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	if len(j.targets) == 0 {
 		return usagef("nothing to scan: name a target, or give a list with -f FILE")
 	}
+	j.trust.tellIdle(j.targets, j.note)
 	j.settings.work = func(t inventory.Target) inventory.Work {
 		return inventory.Work{
 			Target: t, Addresses: pinned[t.DialName()], FirstOnly: f.addresses == "first", Limit: mostAddresses,

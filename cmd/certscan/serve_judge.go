@@ -34,7 +34,7 @@ func (l *liveJudge) policies() *policies { return l.bench.Load().policies }
 
 // newBench reads trust stores and lists, and prepares to judge by them.
 func (c serveConfig) newBench(h *habits, signatures *store.Signatures, note func(string, ...any)) (*bench, error) {
-	b := &bench{policies: &policies{policy.New(c.Policy), policy.NewWaivers(c.Waivers, now())}}
+	b := &bench{policies: &policies{rules: policy.New(c.Policy), waivers: policy.NewWaivers(c.Waivers, now())}}
 	opt, flags, err := c.judging()
 	if err != nil {
 		return nil, err
@@ -117,6 +117,6 @@ func (j habitJudge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, 
 // renew returns the same bench with waivers as of now: they end at midnight.
 func (b *bench) renew(c serveConfig) *bench {
 	n := *b
-	n.policies = &policies{b.policies.rules, policy.NewWaivers(c.Waivers, now())}
+	n.policies = &policies{rules: b.policies.rules, waivers: policy.NewWaivers(c.Waivers, now())}
 	return &n
 }

@@ -159,6 +159,17 @@ func (t *trust) decideFor(s string) error {
 	return nil
 }
 
+// tellIdle tells which selectors of --roots-for choose none of the targets.
+func (t *trust) tellIdle(targets []inventory.Target, note func(string, ...any)) {
+	for _, s := range t.stores {
+		for _, sel := range s.For {
+			if !slices.ContainsFunc(targets, sel.Match) {
+				note("--roots-for %s: selects none of the targets, so %s decides for none by it", sel, s.Name)
+			}
+		}
+	}
+}
+
 // general is the store that decides where none was chosen.
 func (t *trust) general() int {
 	return slices.IndexFunc(t.stores, func(s inventory.TrustStore) bool { return !s.Only && len(s.For) == 0 })

@@ -271,17 +271,9 @@ func (l *labelSets) of(labels []label) map[string]string {
 
 // knownLabel spells the labels that reports know the way they know them.
 func knownLabel(name string, all []label) string {
-	lower := strings.ToLower(name)
-	proper := lower
-	switch lower {
-	case "owner", "environment", "platform":
-		return lower
-	case "team":
-		proper = "owner"
-	case "env":
-		proper = "environment"
-	default:
-		return name
+	proper, lower := inventory.LabelName(name), strings.ToLower(name)
+	if proper == name || proper == lower {
+		return proper
 	}
 	if slices.ContainsFunc(all, func(x label) bool { return strings.EqualFold(x.name, proper) && x.value != "" }) {
 		return lower

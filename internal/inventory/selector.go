@@ -17,8 +17,9 @@ import (
 //
 // Terms are about the target (host, port, protocol, address, source, target),
 // about a finding (code, rule, severity, subject), or about a label, which is
-// any other key, or label.KEY for one that is called like those. A bare word is a
-// host. A * in a value stands for any characters, dots among them, unless the
+// any other key, or label.KEY for one that is called like those; team and env
+// mean owner and environment, as in lists ([Target.Label]). == is =. A bare word
+// is a host. A * in a value stands for any characters, dots among them, unless the
 // value is in quotation marks. What a target does not have equals the empty
 // value "" and nothing else: owner="" selects what has no owner, owner=* what has
 // one. Hosts are compared without regard to case, and with networks by address.
@@ -131,12 +132,7 @@ func (t *Target) value(key string) string {
 	case "target":
 		return t.Key()
 	}
-	name := strings.TrimPrefix(key, labelKey)
-	v, ok := t.Labels[name]
-	if !ok && name == "team" { // an alias, as in lists
-		v = t.Labels["owner"]
-	}
-	return v
+	return t.Label(strings.TrimPrefix(key, labelKey))
 }
 
 // matches reports whether one of the values stands for v.

@@ -12,7 +12,7 @@ func TestSelector(t *testing.T) {
 	t.Parallel()
 	shop := inventory.Target{
 		Host: "shop.example.com", Port: 443, Protocol: inventory.TLS, Address: "192.0.2.7",
-		Labels:  map[string]string{"owner": "web", "environment": "prod", "host": "rack 7", "tier*": "a*b"},
+		Labels:  map[string]string{"owner": "web", "environment": "prod", "host": "rack 7", "region": "eu", "tier*": "a*b"},
 		Sources: []string{"file:domains.txt", "arg"},
 	}
 	bare := inventory.Target{Host: "2001:db8::7", Port: 25, Protocol: inventory.SMTP}
@@ -24,6 +24,12 @@ func TestSelector(t *testing.T) {
 		{"owner=web", true, false},
 		{"owner==web", true, false},
 		{"team=web", true, false},
+		{"env=prod", true, false},
+		{"Environment=prod", true, false},
+		{"ENV!=prod", false, true},
+		{"label.Team=web", true, false},
+		{"Region=eu", false, false}, // the case of all others counts, as in lists
+		{"region=eu", true, false},
 		{"owner=Web", false, false},
 		{"owner!=web", false, true},
 		{`owner=""`, false, true},
@@ -117,6 +123,9 @@ func TestSelectorMistakes(t *testing.T) {
 		"environment in (a b)":     "want a comma or a closing parenthesis",
 		"environment not (a)":      "want in",
 		"=web":                     "has no place here",
+		"host=10.0.0.0/99":         `"10.0.0.0/99" is not a network`,
+		"address in (a, 10.0.0/8)": `"10.0.0/8" is not a network`,
+		"host=https://example.com": "is not a network",
 		"port=70000":               `"70000" is not a port`,
 		"port=https":               `"https" is not a port`,
 		"protocol=gopher":          "is not a protocol",

@@ -234,7 +234,11 @@ func (c *term) add(v token) error {
 		if strings.IndexFunc(p.text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
 			return fmt.Errorf("%q: write names in their ASCII form (xn--…)", v.text)
 		}
-		if prefix, err := netip.ParsePrefix(p.text); err == nil {
+		if strings.Contains(p.text, "/") { // which no name and no address has
+			prefix, err := netip.ParsePrefix(p.text)
+			if err != nil {
+				return fmt.Errorf("%q is not a network: want such as 10.0.0.0/8 or 2001:db8::/32", v.text)
+			}
 			p.network = prefix.Masked()
 			p.text = p.network.String()
 		}

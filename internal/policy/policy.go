@@ -202,7 +202,7 @@ func (e *exam) fail(format string, args ...any) {
 func (e *exam) target(t inventory.Target) {
 	var missing []string
 	for name, pattern := range e.require.Labels {
-		switch v := t.Labels[name]; {
+		switch v := t.Label(name); {
 		case v == "":
 			missing = append(missing, name)
 		case pattern != "" && !inventory.MatchGlob(pattern, v):
