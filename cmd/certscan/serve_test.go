@@ -132,7 +132,9 @@ func (s *served) wait(msg, target, code string) logged {
 func (s *served) get(path, want string) string {
 	s.t.Helper()
 	var text string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for range 1000 {
 		res, err := http.Get(s.base + path)
 		if err != nil {
 			s.t.Fatal(err)
@@ -145,6 +147,7 @@ func (s *served) get(path, want string) string {
 		if text = string(b); strings.Contains(text, want) {
 			return text
 		}
+		<-again.C
 	}
 	s.t.Fatalf("%s does not say %q:\n%s", path, want, text)
 	return ""
