@@ -76,6 +76,7 @@ func (e *recordEncoder) answers(all []inventory.RevocationAnswer) {
 		e.text("status", a.Status)
 		e.text("reason", a.Reason)
 		e.optional("detail", a.Detail)
+		e.mark("listed", a.Listed)
 		e.known("revoked_at", a.RevokedAt)
 		e.known("this_update", a.ThisUpdate)
 		e.known("next_update", a.NextUpdate)
