@@ -173,15 +173,18 @@ func (p *policies) files(labels map[string]string, named inventory.Target, verdi
 		judged = append(judged, v.judged.Certificate)
 		t := named
 		t.Sources = []string{"file:" + v.File}
-		p.rules.Regrade(t, v.Findings)
+		p.rules.RegradeFile(t, v.judged.Certificate, v.Findings)
 		v.Findings = append(v.Findings, p.rules.File(t, v.judged, at)...)
-		p.waivers.Mark(t, v.Findings)
+		p.waivers.MarkFile(t, v.judged.Certificate, v.Findings)
 	}
 	if names := p.rules.Unselected(named, judged); len(names) > 0 && len(judged) > 0 {
 		note("the rules %s select none of these certificates: --name and --label say whose they are", strings.Join(names, ", "))
 	}
 	if names := p.rules.OfConnections(); len(names) > 0 {
 		note("what the rules %s ask of connections and targets was not judged: there are files only", strings.Join(names, ", "))
+	}
+	if places := p.waivers.Unused(); len(places) > 0 && len(judged) > 0 {
+		note("the waivers %s are for nothing that was found in these files", strings.Join(places, ", "))
 	}
 	p.tell(note, false)
 }

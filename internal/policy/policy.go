@@ -97,6 +97,14 @@ func (p *Policy) Regrade(t inventory.Target, findings []inventory.Finding) {
 	p.regrade(findings, func(s inventory.Selector, f inventory.Finding) bool { return s.MatchFinding(t, f) })
 }
 
+// RegradeFile is Regrade for findings of a certificate that nobody served, as
+// [Policy.File] judges it.
+func (p *Policy) RegradeFile(t inventory.Target, c *inventory.Certificate, findings []inventory.Finding) {
+	p.regrade(findings, func(s inventory.Selector, f inventory.Finding) bool {
+		return anyName(t, c, func(t inventory.Target) bool { return s.MatchFinding(t, f) })
+	})
+}
+
 // RegradeFleet is Regrade for findings that belong to no single target.
 func (p *Policy) RegradeFleet(findings []inventory.Finding) {
 	p.regrade(findings, inventory.Selector.MatchFleet)
@@ -145,15 +153,20 @@ func (p *Policy) OfConnections() (names []string) {
 	return names
 }
 
-// selectsFile reports whether the rule is for a certificate: for t if it has a
-// host, or else for any name of c.
+// selectsFile reports whether the rule is for a certificate.
 func (r *rule) selectsFile(t inventory.Target, c *inventory.Certificate) bool {
+	return anyName(t, c, r.Targets.Match)
+}
+
+// anyName reports whether a certificate that nobody served is selected: as t if
+// that has a host, or else as t under any name of c.
+func anyName(t inventory.Target, c *inventory.Certificate, selects func(inventory.Target) bool) bool {
 	if t.Host != "" || len(c.Names) == 0 {
-		return r.Targets.Match(t)
+		return selects(t)
 	}
 	return slices.ContainsFunc(c.Names, func(name string) bool {
 		t.Host = strings.ToLower(name)
-		return r.Targets.Match(t)
+		return selects(t)
 	})
 }
 

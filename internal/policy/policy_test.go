@@ -296,6 +296,37 @@ func TestRegrade(t *testing.T) {
 	}
 }
 
+func TestWaiversOfFiles(t *testing.T) {
+	t.Parallel()
+	until := at().Add(day)
+	waivers := []inventory.Waiver{
+		{Targets: selector(t, "*.example.com"), Codes: []inventory.Code{inventory.CodeExpired}, Owner: "web", Until: until, Place: "w.yaml:2"},
+		{Targets: selector(t, "*.example.net"), Codes: []inventory.Code{inventory.CodeExpired}, Owner: "db", Until: until, Place: "w.yaml:9"},
+	}
+	severities := policy.New(inventory.Policy{Severities: []inventory.SeverityRule{
+		{Code: inventory.CodeExpired, Targets: selector(t, "shop.example.com"), Severity: inventory.Info},
+	}})
+	_, j := sample()
+	for _, tt := range []struct {
+		name, host, owner, unused string
+		severity                  inventory.Severity
+	}{
+		{"by a name of the certificate", "", "web", "w.yaml:9", inventory.Info},
+		{"by the name that was given", "a.example.net", "db", "w.yaml:2", inventory.Critical},
+	} {
+		found := []inventory.Finding{{Code: inventory.CodeExpired, Severity: inventory.Critical}}
+		w := policy.NewWaivers(waivers, at())
+		w.MarkFile(inventory.Target{Host: tt.host}, j.Certificate, found)
+		severities.RegradeFile(inventory.Target{Host: tt.host}, j.Certificate, found)
+		if found[0].Waived == nil || found[0].Waived.Owner != tt.owner || found[0].Severity != tt.severity {
+			t.Errorf("%s: %+v, want it waived by %s, severity %s", tt.name, found[0], tt.owner, tt.severity)
+		}
+		if got := strings.Join(w.Unused(), " "); got != tt.unused {
+			t.Errorf("%s: unused is %q, want %q", tt.name, got, tt.unused)
+		}
+	}
+}
+
 func TestWaivers(t *testing.T) {
 	t.Parallel()
 	shop := inventory.Target{Host: "shop.example.com", Port: 443}

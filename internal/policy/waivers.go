@@ -29,6 +29,14 @@ func (w *Waivers) Mark(t inventory.Target, findings []inventory.Finding) {
 	w.mark(findings, func(s inventory.Selector, f inventory.Finding) bool { return s.MatchFinding(t, f) })
 }
 
+// MarkFile is Mark for findings of a certificate that nobody served: without a
+// host in t, any name of c is one.
+func (w *Waivers) MarkFile(t inventory.Target, c *inventory.Certificate, findings []inventory.Finding) {
+	w.mark(findings, func(s inventory.Selector, f inventory.Finding) bool {
+		return anyName(t, c, func(t inventory.Target) bool { return s.MatchFinding(t, f) })
+	})
+}
+
 // MarkFleet is Mark for findings that belong to no single target.
 func (w *Waivers) MarkFleet(findings []inventory.Finding) {
 	w.mark(findings, inventory.Selector.MatchFleet)
@@ -63,6 +71,17 @@ func (w *Waivers) Ended(t inventory.Target, f inventory.Finding) bool {
 }
 
 func (w *Waivers) holds(v *inventory.Waiver) bool { return w.now.Before(v.Until) }
+
+// Unused names the places of the waivers that hold and matched no finding that
+// was marked.
+func (w *Waivers) Unused() (places []string) {
+	for i := range w.list {
+		if v := &w.list[i]; !w.used[i] && w.holds(v) {
+			places = append(places, v.Place)
+		}
+	}
+	return places
+}
 
 // Notes are what whoever keeps the waivers should know, once all findings were
 // marked: which have ended, match nothing, or end too far from now. all says
