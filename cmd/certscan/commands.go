@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,36 @@ func finishCommands(root *cobra.Command) {
 				shell.Long = strings.ReplaceAll(shell.Long, "via your OS's package manager", "from your system's packages")
 			}
 		}
+	}
+	refuseEmpty(root)
+}
+
+// emptyHasMeaning are the flags of which an empty value says something.
+func emptyHasMeaning(flag string) bool { return flag == "labels" } // of rules and dashboards: none
+
+// refuseEmpty makes cmd and all below it take an empty value of a flag for the
+// mistake that it is, most often a variable that is not set: the commands
+// themselves take it for a flag that was not given.
+func refuseEmpty(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		refuseEmpty(sub)
+	}
+	check := cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) (err error) {
+		cmd.Flags().Visit(func(f *pflag.Flag) {
+			values := []string{f.Value.String()}
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				values = list.GetSlice()
+			}
+			if slices.Contains(values, "") && !emptyHasMeaning(f.Name) {
+				want, _ := pflag.UnquoteUsage(f)
+				err = usagef("--%s is empty: want %s, or leave the flag out", f.Name, want)
+			}
+		})
+		if err != nil || check == nil {
+			return err
+		}
+		return check(cmd, args)
 	}
 }
 

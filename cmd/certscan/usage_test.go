@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // ended is how a command ended and what it said.
@@ -232,6 +233,33 @@ func TestWrongUsage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEmptyFlags demands of every command that an empty value, as of a variable
+// that is not set, is not taken for a flag that was not given.
+func TestEmptyFlags(t *testing.T) {
+	t.Parallel()
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !strings.HasPrefix(f.Value.Type(), "string") || f.Name == "labels" {
+				return
+			}
+			args := append(strings.Fields(cmd.CommandPath())[1:], "--"+f.Name+"=")
+			t.Run(strings.Join(args, " "), func(t *testing.T) {
+				checkComplaint(t, certscan(t, t.Context(), t.TempDir(), "", args...), exitUsage, "^certscan: --"+f.Name+" is empty: want .")
+			})
+		})
+	}
+	walk(newRootCommand(streams{}))
+	for _, args := range []string{"rules --labels=", "dashboards fleet --labels="} {
+		if got := certscan(t, t.Context(), t.TempDir(), "", strings.Split(args, " ")...); got.status != exitOK {
+			t.Errorf("%s: an empty list of labels is none: %s", args, got.errors)
+		}
 	}
 }
 
