@@ -85,7 +85,8 @@ configuration. All mistakes are told at once, each with file, line, column and
 path, and the exit status is 2. Lists of targets are read as well; what is wrong
 with those is only noted, as serve goes on with the last good ones.`,
 		Example: `  certscan config check /etc/certscan/certscan.yaml
-  certscan config check --form-only certscan.yaml    # in CI, elsewhere than it runs`,
+  # in CI, elsewhere than it runs
+  certscan config check --form-only certscan.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("want the FILE to check")
@@ -177,7 +178,8 @@ so or not, and absolute paths: as YAML that reads as the same again. It opens no
 file that the configuration names, so what it prints has no secrets.`,
 		Example: `  certscan config print -c certscan.yaml
   certscan config print --defaults
-  diff <(certscan config print --defaults) <(certscan config print -c certscan.yaml)`,
+  certscan config print -c certscan.yaml |
+    diff <(certscan config print --defaults) -`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			cfg := config.Default()
