@@ -21,6 +21,7 @@ const (
 	lookAhead   = 64                     // targets read from memory together
 	needRounds  = 8                      // how often judging may ask for more evidence: issuers one above the other, a CRL, OCSP, and second addresses
 	needWaiters = 1024                   // targets that may wait for evidence without holding others up
+	workerIdle  = 10 * time.Second       // after which a worker with nothing to do ends
 	poolSamples = 6                      // handshakes with an address whose state comes and goes
 )
 
@@ -142,8 +143,8 @@ func (e *Engine) Run(ctx context.Context, targets iter.Seq[inventory.Target], re
 
 func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Target], results chan<- inventory.Result) error {
 	g, gctx := errgroup.WithContext(ctx)
-	// Workers are begun as they are needed and then stay: a goroutine that has
-	// made a handshake has the stack for the next one.
+	// Workers are begun as they are needed and stay while there is work: a
+	// goroutine that has made a handshake has the stack for the next one.
 	work := make(chan inventory.Target)
 	err := e.admitted(gctx, targets, func(t inventory.Target) {
 		select {
@@ -152,9 +153,17 @@ func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Targ
 		default:
 		}
 		g.Go(func() error {
-			for more := true; more; t, more = <-work {
+			idle := time.NewTimer(workerIdle)
+			defer idle.Stop()
+			for more := true; more; {
 				if err := e.one(gctx, t, results); err != nil {
 					return err
+				}
+				idle.Reset(workerIdle)
+				select {
+				case t, more = <-work:
+				case <-idle.C:
+					return nil
 				}
 			}
 			return nil
