@@ -97,6 +97,14 @@ type Facts struct {
 	LastChain [][]byte
 	LastSeen  time.Time
 
+	// LastStaple and LastSCTs are what came with LastChain beside it.
+	LastStaple []byte
+	LastSCTs   [][]byte
+
+	// Past: the observation is of a time before the latest examination, and what
+	// is kept of that alone (staple, SCTs of the handshake) is not known.
+	Past bool
+
 	// PreviousChain is what the view served before its present chain, nil when
 	// it has never served another.
 	PreviousChain [][]byte

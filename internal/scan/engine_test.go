@@ -78,7 +78,7 @@ func (literal) Judge(f inventory.Facts, ev inventory.EvidenceSet, _ time.Time) (
 		return inventory.Judgement{Findings: []inventory.Finding{finding(f, inventory.CodeUnreachable)}}, nil
 	}
 	j := inventory.Judgement{LastSeen: f.LastSeen, Certificate: &inventory.Certificate{Issuer: "CN=Known"}, Verdict: &inventory.Verdict{}}
-	j.Verdict.Trust.Status = inventory.Trusted
+	j.Verdict.Trust.Status, j.Verdict.Revocation.Detail = inventory.Trusted, string(f.LastStaple)
 	text := string(chain[0])
 	if _, issuer, ok := strings.Cut(text, "unknown issuer "); ok {
 		j.Certificate.Issuer = issuer
@@ -123,6 +123,7 @@ func finding(f inventory.Facts, c inventory.Code) inventory.Finding {
 type memory struct {
 	known  map[string][]inventory.KnownView
 	chains map[inventory.Fingerprint][][]byte
+	staple []byte // of every view
 }
 
 func (m memory) Prefetch(context.Context, []string) error { return nil }
@@ -145,7 +146,7 @@ func (m memory) Target(_ context.Context, key string) (st inventory.StoredTarget
 			Target: key, Address: k.View.Address, Location: k.View.Location, Offer: k.View.Offer, Time: k.LastSeen,
 			Reach: inventory.Reach{Status: k.Reach}, Chain: m.chains[k.Chain],
 		}
-		st.Views = append(st.Views, inventory.StoredView{Facts: inventory.Facts{Observation: o}})
+		st.Views = append(st.Views, inventory.StoredView{Facts: inventory.Facts{Observation: o, LastChain: m.chains[k.LastChain], LastStaple: m.staple}})
 	}
 	return st, nil
 }
@@ -388,6 +389,7 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 		seen := time.Now().Add(-time.Hour)
 		view := func(address string) inventory.View { return served(target, address).View() }
 		mem := memory{
+			staple: []byte("staple"),
 			chains: map[inventory.Fingerprint][][]byte{inventory.ChainID(good): good, inventory.ChainID(other): other},
 			known: map[string][]inventory.KnownView{target.Key(): {
 				{View: view("192.0.2.1"), Chain: inventory.ChainID(good), LastChain: inventory.ChainID(good), LastSeen: seen, Reach: inventory.ReachOK},
@@ -410,6 +412,8 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 		}
 		if j := r.Endpoints[1].Judgement; j.Certificate == nil || !j.LastSeen.Equal(seen) {
 			t.Errorf("the silent endpoint lost the certificate that it last served")
+		} else if j.Verdict.Revocation.Detail != "staple" {
+			t.Errorf("the silent endpoint lost what it last stapled: %+v", j.Verdict.Revocation)
 		}
 		if len(r.Carried) != 1 || r.Carried[0].Observation.Address != "192.0.2.3" || r.Judgement.Lifetime != 3 {
 			t.Fatalf("carried %d views and judged the target over %d, want 1 and 3", len(r.Carried), r.Judgement.Lifetime)

@@ -97,6 +97,9 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 			return inventory.Judgement{}, fmt.Errorf("last chain of %s: %w", f.Observation.View().ID(), err)
 		}
 		f.LastSeen = k.LastSeen
+		if err := e.beside(ctx, &f); err != nil {
+			return inventory.Judgement{}, fmt.Errorf("what came with the last chain of %s: %w", f.Observation.View().ID(), err)
+		}
 	}
 	var ev inventory.EvidenceSet
 	if e.opt.Evidence != nil {
@@ -120,6 +123,26 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 	}
 	j, _ = e.judgeWith(ctx, f, ev)
 	return j, nil
+}
+
+// beside adds what was served beside the last chain, which is remembered of the
+// view.
+func (e *Engine) beside(ctx context.Context, f *inventory.Facts) error {
+	st, err := e.opt.Memory.Target(ctx, f.Target.Key())
+	if errors.Is(err, inventory.ErrUnknownTarget) {
+		return nil // it was forgotten meanwhile
+	}
+	for _, v := range st.Views {
+		was := &v.Facts
+		switch {
+		case was.Observation.View() != f.Observation.View():
+		case len(was.Observation.Chain) > 0:
+			f.LastStaple, f.LastSCTs = was.Observation.Staple, was.Observation.SCTs
+		default:
+			f.LastStaple, f.LastSCTs = was.LastStaple, was.LastSCTs
+		}
+	}
+	return err
 }
 
 func chainFailed(j inventory.Judgement) bool {

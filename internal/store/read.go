@@ -21,7 +21,8 @@ const viewColumns = `v.address, v.location, v.offer, v.reach, v.version, v.suite
 // Targets returns the live targets in the order of their keys, each with its
 // current views and all that judging them needs. With a time, it returns what
 // was known then: of each view the state that it was last seen in, without what
-// only the latest examination leaves behind (staple, SCTs, detail, timings).
+// only the latest examination leaves behind (staple, SCTs, detail, timings), unless
+// that was over by then.
 //
 // It sees one state of the store, whatever is written meanwhile, and holds a
 // connection until it is done.
@@ -213,6 +214,8 @@ func (v *viewRow) stored(t inventory.Target, key string, chains *chainLoader) (i
 		f.Observation.Alternates = append(f.Observation.Alternates, alt)
 	}
 	if len(v.chain) == 0 && len(v.last) > 0 {
+		f.LastStaple, f.LastSCTs = f.Observation.Staple, f.Observation.SCTs
+		f.Observation.Staple, f.Observation.SCTs = nil, nil
 		f.LastSeen = fromMillis(v.served.Int64)
 		if f.LastChain, err = chains.chain(toFingerprint(v.last)); err != nil {
 			return sv, err
@@ -304,6 +307,31 @@ func pastTargets(ctx context.Context, tx *sql.Tx, at int64, f func(inventory.Sto
 	return rows.Err()
 }
 
+// latestView returns a view as its latest examination left it.
+func latestView(t inventory.Target, v inventory.View, chains *chainLoader) (inventory.StoredView, error) {
+	query, err := chains.prepare(`
+		SELECT ` + targetColumns + `, ` + viewColumns + `, c.certificates, l.der
+		FROM target AS t
+		JOIN view AS v ON v.target = t.key
+		LEFT JOIN chain AS c ON c.id = v.chain
+		LEFT JOIN certificate AS l ON l.sha256 = substr(c.certificates, 1, 32)
+		WHERE (v.target, v.address, v.location, v.offer) = (?, ?, ?, ?)`)
+	if err != nil {
+		return inventory.StoredView{}, err
+	}
+	var sv inventory.StoredView
+	rows, err := query.QueryContext(chains.ctx, v.Target, v.Address, v.Location, string(v.Offer))
+	err = forEach(rows, err, func(rows *sql.Rows) error {
+		r, err := scanRow(rows)
+		if err == nil {
+			sv, err = r.view.stored(t, r.key, chains)
+		}
+		return err
+	})
+	sv.Retired = false // it was current then
+	return sv, err
+}
+
 // pastView returns the view that spans tell of as it was at a time, if it was
 // current then.
 func pastView(t inventory.Target, spans []pastSpan, at int64, chains *chainLoader) (inventory.StoredView, bool, error) {
@@ -313,9 +341,13 @@ func pastView(t inventory.Target, spans []pastSpan, at int64, chains *chainLoade
 		return sv, false, nil
 	}
 	s := spans[n]
+	if s.last && at >= millis(s.LastSeen) {
+		sv, err := latestView(t, s.View, chains)
+		return sv, err == nil, err
+	}
 	sv = inventory.StoredView{FirstSeen: s.FirstSeen, LastProbe: s.LastSeen, Count: s.Count}
 	f := &sv.Facts
-	f.Target = t
+	f.Target, f.Past = t, true
 	f.Observation = inventory.Observation{
 		Schema: inventory.ObservationSchema, Target: s.View.Target, Address: s.View.Address, Location: s.View.Location, Offer: s.View.Offer,
 		Time: fromMillis(min(at, millis(s.LastSeen))), Reach: inventory.Reach{Status: s.Reach}, TLS: s.TLS,

@@ -291,9 +291,16 @@ func (b *batch) newView(t *knownTarget, e *inventory.Endpoint, s state, served [
 	return nil
 }
 
+// keepLast sets what comes beside a chain. Where there was none it stays with the
+// last one that was served.
+const keepLast = `
+			staple = CASE WHEN ? THEN ? ELSE staple END,
+			rare = CASE WHEN ? OR rare->'$.scts' IS NULL THEN ? ELSE json_patch(json_object('scts', rare->'$.scts'), coalesce(?, '{}')) END`
+
 // sameState touches a view that is as it was. It adds no row anywhere.
 func (b *batch) sameState(k *knownView, e *inventory.Endpoint, served []servedChain, at int64) error {
-	l, err := latestOf(&e.Observation)
+	o := &e.Observation
+	l, err := latestOf(o)
 	if err != nil {
 		return err
 	}
@@ -302,9 +309,9 @@ func (b *batch) sameState(k *knownView, e *inventory.Endpoint, served []servedCh
 	}
 	_, err = b.w.exec(`
 		UPDATE view SET last_seen = ?, count = count + 1, missed = 0, retired = NULL,
-			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?, accepts = coalesce(?, accepts)
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, `+keepLast+`, accepts = coalesce(?, accepts)
 		WHERE id = ?`,
-		at, l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, l.accepts, k.id)
+		at, l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, len(o.Chain) > 0, l.staple, len(o.Chain) > 0, l.rare, l.rare, l.accepts, k.id)
 	k.lastSeen, k.missed, k.retired = at, 0, 0
 	k.count++
 	return err
@@ -368,12 +375,12 @@ func (b *batch) replaceState(k *knownView, o *inventory.Observation, s state) er
 		UPDATE view SET state = ?, reach = ?, version = ?, suite = ?, key_exchange = ?, alpn = ?, client_certificate = ?, chain = ?, pool = ?,
 			seq = seq + 1, first_seen = ?, last_seen = ?, count = 1,
 			last_chain = ?, last_served = ?, previous_chain = ?, back_after = ?, missed = 0, retired = NULL,
-			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, staple = ?, rare = ?, accepts = coalesce(?, accepts)
+			schema = ?, slot = ?, attempt = ?, detail = ?, method = ?, flags = ?, timings = ?, resolution = ?, `+keepLast+`, accepts = coalesce(?, accepts)
 		WHERE id = ?`,
 		s.id[:], string(s.reach), tls[0], tls[1], tls[2], tls[3], tls[4], nullable(s.chain), nullBlob(pack(s.pool)),
 		k.firstSeen, k.lastSeen,
 		nullable(k.last), served, nullable(k.before), k.backAfter,
-		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, l.staple, l.rare, l.accepts, k.id)
+		l.schema, l.slot, l.attempt, l.detail, l.method, l.flags, l.timings, l.resolution, len(o.Chain) > 0, l.staple, len(o.Chain) > 0, l.rare, l.rare, l.accepts, k.id)
 	return err
 }
 

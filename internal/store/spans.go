@@ -16,6 +16,7 @@ type pastSpan struct {
 	chain inventory.Fingerprint
 	pool  []inventory.Fingerprint
 	until int64 // the next state, or retirement; 0: it lasts
+	last  bool  // the present state, of which the latest examination left all behind
 }
 
 func (s pastSpan) covers(at int64) bool {
@@ -28,9 +29,9 @@ const spanColumns = `address, location, offer, reach, version, suite, key_exchan
 // their spans oldest first.
 func viewsOf(chains *chainLoader, target string) ([][]pastSpan, error) {
 	query, err := chains.prepare(`
-		SELECT ` + spanColumns + `, until, seq FROM span WHERE target = ?1
+		SELECT ` + spanColumns + `, until, seq, 0 FROM span WHERE target = ?1
 		UNION ALL
-		SELECT ` + spanColumns + `, retired, seq FROM view WHERE target = ?1
+		SELECT ` + spanColumns + `, retired, seq, 1 FROM view WHERE target = ?1
 		ORDER BY address, location, offer, seq`)
 	if err != nil {
 		return nil, err
@@ -57,9 +58,10 @@ func scanSpan(rows *sql.Rows, target string, chains *chainLoader) (pastSpan, err
 		r     viewRow
 		until sql.NullInt64
 		seq   int64
+		last  bool
 	)
 	if err := rows.Scan(&r.address, &r.location, &r.offer, &r.reach, &r.version, &r.suite, &r.group, &r.alpn, &r.clientCertificate,
-		&r.chain, &r.pool, &r.first, &r.seen, &r.count, &until, &seq); err != nil {
+		&r.chain, &r.pool, &r.first, &r.seen, &r.count, &until, &seq, &last); err != nil {
 		return pastSpan{}, err
 	}
 	s := pastSpan{
@@ -68,7 +70,7 @@ func scanSpan(rows *sql.Rows, target string, chains *chainLoader) (pastSpan, err
 			FirstSeen: fromMillis(r.first.Int64), LastSeen: fromMillis(r.seen.Int64), Count: r.count.Int64,
 			Reach: inventory.ReachStatus(r.reach.String), TLS: r.tls(),
 		},
-		chain: toFingerprint(r.chain), pool: unpack(r.pool), until: until.Int64,
+		chain: toFingerprint(r.chain), pool: unpack(r.pool), until: until.Int64, last: last,
 	}
 	var err error
 	if s.Chain, err = chains.list(s.chain); err != nil {

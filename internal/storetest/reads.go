@@ -180,6 +180,31 @@ func past(f *fixture) {
 	}
 }
 
+// At the time of the latest examination, and later, all that it left is known.
+// Before, it is said that it is not.
+func pastAndLatest(f *fixture) {
+	t := Target("shop.example")
+	for n := range 3 {
+		e := Seen(t, address, hour(n), Chain("a"))
+		e.Observation.Staple = []byte("staple")
+		e.Observation.Capture = &inventory.Capture{Method: inventory.CaptureHandshake, HandshakeComplete: true}
+		f.record(t, e)
+	}
+	want := f.target(t).Views[0]
+	for _, tt := range []struct {
+		at   time.Time
+		past bool
+	}{{hour(1), true}, {hour(2), false}, {hour(9), false}} {
+		got := all(f, f.Targets(f.Context(), tt.at))[0].Views[0]
+		if got.Facts.Past != tt.past || got.Facts.Past != (got.Facts.Observation.Staple == nil) {
+			f.Errorf("at %v: past %v, staple %q", tt.at, got.Facts.Past, got.Facts.Observation.Staple)
+		}
+		if diff := cmp.Diff(want, got); !tt.past && diff != "" {
+			f.Errorf("at %v it is not what it is now (-now +then):\n%s", tt.at, diff)
+		}
+	}
+}
+
 func changes(f *fixture) {
 	kinds := map[string]inventory.ChangeKind{
 		"new.example": inventory.ChangeAppeared, "renewed.example": inventory.ChangeCertificate, "short.example": inventory.ChangeChain,

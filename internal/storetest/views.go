@@ -145,6 +145,38 @@ func unreachable(f *fixture) {
 	}
 }
 
+// What came beside the last chain stays with it, until another is served.
+func besideTheLastChain(f *fixture) {
+	t := Target("shop.example")
+	serve := func(at time.Time, name string) {
+		e := Seen(t, address, at, Chain(name))
+		e.Observation.Staple, e.Observation.SCTs = []byte(name), [][]byte{[]byte(name)}
+		f.record(t, e)
+	}
+	fail := func(at time.Time, want string) {
+		f.Helper()
+		e := Failed(t, address, at, inventory.ReachSTARTTLSMissing)
+		e.Observation.Injected = []byte("x")
+		f.record(t, e)
+		v := f.target(t).Views[0].Facts
+		var scts [][]byte
+		var staple []byte
+		if want != "" {
+			scts, staple = [][]byte{[]byte(want)}, []byte(want)
+		}
+		if !cmp.Equal(v.LastStaple, staple) || !cmp.Equal(v.LastSCTs, scts) || v.Observation.Staple != nil || v.Observation.SCTs != nil || string(v.Observation.Injected) != "x" {
+			f.Errorf("at %v: staple %q, SCTs %q, now %+v; want those of %q", at, v.LastStaple, v.LastSCTs, v.Observation, want)
+		}
+	}
+	serve(hour(0), "a")
+	fail(hour(1), "a")
+	fail(hour(2), "a")
+	serve(hour(3), "b")
+	fail(hour(4), "b")
+	f.record(t, Seen(t, address, hour(5), Chain("b")))
+	fail(hour(6), "")
+}
+
 func pool(f *fixture) {
 	t := Target("shop.example")
 	both := func(at time.Time, first, second string) inventory.Endpoint {

@@ -89,27 +89,31 @@ func (x *exam) unbound() string {
 }
 
 // timestamps returns the SCTs from all sources, each once, and whether these are
-// all that there were: of a chain that was seen earlier, or behind the same
-// address, only those in the certificate are known.
+// all that there were: of a chain that was seen earlier those beside it may not
+// have been kept, and of another behind the same address they never are.
 func (x *exam) timestamps() (all []sct, whole bool) {
 	o := &x.facts.Observation
 	k := sctsKey{source: sctEmbedded, certificate: x.leaf.info.SHA256, issuer: x.built.issuerKey(x.leaf.info.SHA256)}
 	if list := x.leaf.ext.sctList; list != nil {
 		all = x.judge.scts(k, x.leaf, func() ([][]byte, error) { return wrappedSCTList(list) })
 	}
-	if len(o.Chain) == 0 || !bytes.Equal(o.Chain[0], x.leaf.der) {
+	chain, staple, delivered, whole := o.Chain, o.Staple, o.SCTs, !x.facts.Past
+	if len(chain) == 0 { // histories of earlier versions kept nothing beside it
+		chain, staple, delivered, whole = x.facts.LastChain, x.facts.LastStaple, x.facts.LastSCTs, false
+	}
+	if len(chain) == 0 || !bytes.Equal(chain[0], x.leaf.der) {
 		return all, false
 	}
 	k.issuer = inventory.Fingerprint{}
-	if len(o.SCTs) > 0 {
-		k.source, k.content = sctTLS, contentOf(o.SCTs)
-		all = slices.Concat(all, x.judge.scts(k, x.leaf, func() ([][]byte, error) { return o.SCTs, nil }))
+	if len(delivered) > 0 {
+		k.source, k.content = sctTLS, contentOf(delivered)
+		all = slices.Concat(all, x.judge.scts(k, x.leaf, func() ([][]byte, error) { return delivered, nil }))
 	}
-	if len(o.Staple) > 0 {
-		k.source, k.content = sctOCSP, inventory.FingerprintOf(o.Staple)
-		all = slices.Concat(all, x.judge.scts(k, x.leaf, func() ([][]byte, error) { return stapledSCTs(o.Staple, x.leaf) }))
+	if len(staple) > 0 {
+		k.source, k.content = sctOCSP, inventory.FingerprintOf(staple)
+		all = slices.Concat(all, x.judge.scts(k, x.leaf, func() ([][]byte, error) { return stapledSCTs(staple, x.leaf) }))
 	}
-	return all, true
+	return all, whole
 }
 
 // contentOf names a list by content.

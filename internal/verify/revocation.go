@@ -11,6 +11,7 @@ import (
 // Words for what is not known, besides those of [inventory].
 const (
 	unknownNotFetched = inventory.EvidenceNotFetched
+	unknownNotKept    = "not_kept"
 	unknownNoPointer  = "no_pointer"
 	unknownNoIssuer   = "no_issuer"
 )
@@ -281,19 +282,35 @@ func (x *exam) askGiven(r *revocation, q question, signers []*cert) {
 	}
 }
 
-// ownStaple is the response that came with the chain being judged.
-func (x *exam) ownStaple() []byte {
+// ownStaple is the response that came with the chain being judged, now or when
+// that was last served.
+func (x *exam) ownStaple() (staple []byte, last bool) {
 	o := &x.facts.Observation
-	if len(o.Chain) == 0 || x.leaf.info.SHA256 != inventory.FingerprintOf(o.Chain[0]) {
-		return nil
+	chain, staple, last := o.Chain, o.Staple, false
+	if len(chain) == 0 {
+		chain, staple, last = x.facts.LastChain, x.facts.LastStaple, true
 	}
-	return o.Staple
+	if len(chain) == 0 || x.leaf.info.SHA256 != inventory.FingerprintOf(chain[0]) {
+		return nil, false
+	}
+	return staple, last
 }
 
 func (x *exam) askStaple(r *revocation, q question) {
-	if staple := x.ownStaple(); len(staple) > 0 {
+	staple, last := x.ownStaple()
+	switch {
+	case len(staple) > 0:
 		a := x.judge.judgeOCSP(staple, inventory.SourceStaple, "", q.cert, q.issuer, x.now)
+		if last && a.Status == inventory.RevocationUnknown &&
+			x.judge.judgeOCSP(staple, inventory.SourceStaple, "", q.cert, q.issuer, x.facts.LastSeen).Status != inventory.RevocationUnknown {
+			return // what has become of it since is not the fault of who serves nothing
+		}
 		r.add(x.timed(a))
+	case x.facts.Past:
+		r.answers = append(r.answers, inventory.RevocationAnswer{
+			Source: inventory.SourceStaple, Status: inventory.RevocationUnknown, Reason: unknownNotKept,
+			Detail: "what was stapled then is not kept: only that of the latest examination is",
+		})
 	}
 }
 

@@ -100,7 +100,7 @@ func (x *exam) reportStaple(leaf *revocation) {
 		return
 	}
 	switch a := leaf.answers[i]; {
-	case a.Status != inventory.RevocationUnknown:
+	case a.Status != inventory.RevocationUnknown, a.Reason == unknownNotKept:
 	case a.Reason == inventory.UnknownStale, a.Reason == inventory.UnknownNotYetValid:
 		severity := inventory.CodeStapleStale.DefaultSeverity()
 		if must {

@@ -313,14 +313,27 @@ func TestStaples(t *testing.T) {
 		return response{by: ca, singles: []single{s}}.der(t)
 	}
 	old := single{this: now.Add(-5 * day), next: now.Add(-day)}
+	aged := func(c *issued, status []byte) []byte {
+		s := old
+		s.of, s.issuer, s.status = c, ca, status
+		return response{by: ca, produced: s.this, singles: []single{s}}.der(t)
+	}
 	tests := []struct {
 		name   string
 		leaf   *issued
 		staple []byte
 		facts  func(o *inventory.Observation)
+		gone   time.Duration // since when nothing is served
+		past   bool
 		want   string
 		codes  string
 	}{
+		{name: "revoked, and then nobody answers", leaf: leaf, staple: r(leaf, single{status: ocspRevoked(now.Add(-6*day), -1)}), gone: day, want: "revoked staple unspecified", codes: "revoked unreachable"},
+		{name: "revoked, and nobody has answered since it was in date", leaf: leaf, staple: aged(leaf, ocspRevoked(now.Add(-6*day), -1)), gone: 2 * day, want: "revoked staple unspecified", codes: "revoked unreachable"},
+		{name: "on hold, and nobody has answered since it was in date", leaf: leaf, staple: aged(leaf, ocspRevoked(now.Add(-6*day), 6)), gone: 2 * day, want: "unknown no_pointer", codes: "unreachable"},
+		{name: "in date when it was last served", leaf: must, staple: aged(must, nil), gone: 2 * day, want: "unknown no_pointer", codes: "unreachable"},
+		{name: "out of date when it was last served", leaf: leaf, staple: r(leaf, old), gone: time.Hour, want: "unknown staple stale", codes: "revocation_unknown staple_stale unreachable"},
+		{name: "of a time of which it is not kept", leaf: must, past: true, facts: func(o *inventory.Observation) { o.Capture = nil }, want: "unknown no_pointer"},
 		{name: "none is normal", leaf: leaf, want: "unknown no_pointer"},
 		{name: "good", leaf: must, staple: r(must, single{}), want: "good staple"},
 		{name: "none, and it must be", leaf: must, want: "unknown no_pointer", codes: "must_staple_missing"},
@@ -341,6 +354,11 @@ func TestStaples(t *testing.T) {
 			if tt.facts != nil {
 				tt.facts(&f.Observation)
 			}
+			if o := &f.Observation; tt.gone > 0 {
+				f.LastChain, f.LastStaple, f.LastSeen = o.Chain, o.Staple, now.Add(-tt.gone)
+				o.Chain, o.Staple, o.TLS, o.Capture, o.Reach.Status = nil, nil, nil, nil, inventory.ReachRefused
+			}
+			f.Past = tt.past
 			got, _ := softJudge(t, storeOf("test", false, root)).Judge(f, nil, now)
 			v := got.Verdict.Revocation
 			if have := words(v.Status, v.Source, v.Reason); have != tt.want {
@@ -348,6 +366,9 @@ func TestStaples(t *testing.T) {
 			}
 			if have := revocationCodes(got); have != tt.codes {
 				t.Errorf("codes = %q, want %q: %v", have, tt.codes, got.Findings)
+			}
+			if told := slices.ContainsFunc(v.Answers, func(a inventory.RevocationAnswer) bool { return a.Reason == "not_kept" }); told != tt.past {
+				t.Errorf("answers %+v; want it said that the staple is not kept: %v", v.Answers, tt.past)
 			}
 		})
 	}
