@@ -16,8 +16,9 @@ import (
 // chainsTo asks for the endpoints whose chain leads to an authority.
 type chainsTo struct {
 	asked  string
-	digest string   // the beginning of the SHA-256 of a certificate or of a key
-	text   string   // part of a name, in lower case
+	digest string // the beginning of the SHA-256 of a certificate or of a key
+	text   string // part of a name, in lower case
+	name   inventory.NameKey
 	given  [][]byte // certificates of the file that was named
 	keys   []inventory.Fingerprint
 
@@ -39,6 +40,9 @@ func parseChainsTo(s string) (*chainsTo, error) {
 		return c, nil
 	}
 	c.text = strings.ToLower(strings.TrimSpace(s))
+	if key, err := inventory.ParseName(s); err == nil { // as openssl prints it
+		c.name = key
+	}
 	digits := strings.ReplaceAll(c.text, ":", "")
 	if _, err := hex.DecodeString(digits + strings.Repeat("0", len(digits)%2)); err == nil && len(digits) >= inventory.MinDigest {
 		if len(digits) > 2*len(inventory.Fingerprint{}) {
@@ -64,7 +68,14 @@ func (c *chainsTo) matches(a inventory.Certificate) bool {
 }
 
 func (c *chainsTo) named(name string) bool {
-	return c.text != "" && strings.Contains(strings.ToLower(name), c.text)
+	if c.text != "" && strings.Contains(strings.ToLower(name), c.text) {
+		return true
+	}
+	if c.name == "" {
+		return false
+	}
+	key, err := inventory.ParseName(name)
+	return err == nil && key == c.name
 }
 
 // find returns the views whose chain leads there, by what was served, what was

@@ -100,6 +100,7 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 		return err
 	}
 	h.policies.tell(noter(io), true)
+	h.trust.tellUnmet(h.plain, noter(io))
 	return nil
 }
 

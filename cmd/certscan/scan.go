@@ -172,6 +172,7 @@ type scanJob struct {
 
 	settings scanSettings
 	limiter  *scan.Limiter
+	plain    *verify.Judge
 	judge    judge
 	engine   *scan.Engine
 	evidence *evidence.Source
@@ -356,7 +357,7 @@ func (j *scanJob) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.judge = j.settings.counting.policies.over(expecting)
+	j.plain, j.judge = expecting.plain, j.settings.counting.policies.over(expecting)
 	if j.evidence, err = newEvidence(j.io, f.allowFetch, f.fetchProxy, keep); err != nil {
 		return err
 	}
@@ -459,6 +460,9 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 		return err
 	}
 	j.settings.counting.policies.tell(j.note, !interrupted)
+	if !interrupted {
+		j.trust.tellUnmet(j.plain, j.note)
+	}
 	return j.verdict(sum, interrupted)
 }
 

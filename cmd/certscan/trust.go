@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,6 +159,39 @@ func (t *trust) decideFor(s string) error {
 		t.stores[k].For = append(t.stores[k].For, sel)
 	}
 	return nil
+}
+
+// tellUnmet tells whom the files of --distrust name and nobody chains to, which
+// may be well, or a slip of the pen.
+func (t trust) tellUnmet(judge *verify.Judge, note func(string, ...any)) {
+	unmet, first := judge.UnmetDistrust(), 0
+	for _, l := range t.distrust {
+		var names []string
+		for _, i := range unmet {
+			if i >= first && i < first+len(l.Entries) && l.Name != evidence.DistrustBuiltin {
+				names = append(names, strconv.Quote(distrustedName(l.Entries[i-first])))
+			}
+		}
+		if len(names) > 0 {
+			note("distrust list %s: no chain and no trust store has %s", l.Name, strings.Join(names, ", "))
+		}
+		first += len(l.Entries)
+	}
+}
+
+// distrustedName is what an entry says whom it means.
+func distrustedName(e inventory.Distrusted) string {
+	switch {
+	case e.Name != "":
+		return e.Name
+	case e.Issuer != "":
+		return e.Issuer
+	case len(e.KeyID) > 0:
+		return hex.EncodeToString(e.KeyID)
+	case !e.Key.IsZero():
+		return e.Key.String()
+	}
+	return e.Certificate.String()
 }
 
 // tellIdle tells which selectors of --roots-for choose none of the targets.

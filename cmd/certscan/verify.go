@@ -144,6 +144,7 @@ func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) er
 	}
 	v.policies.files(v.labels, v.target, verdicts, v.at, noter(io))
 	v.trust.tellStale(nil, noter(io))
+	v.trust.tellUnmet(v.judge, noter(io))
 	err = listing(io, f.outputFlags, v.at, v.lookup, func(w writer, opt report.Options) error {
 		opt.FailOn = limit
 		return writeVerdicts(w, f.format, verdicts, opt)

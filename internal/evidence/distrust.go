@@ -265,6 +265,9 @@ func (p *distrustParser) entry(n ast.Node) (e inventory.Distrusted) {
 			e.KeyID, err = hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 		case "issuer":
 			e.Issuer = text
+			if strings.Contains(text, "=") { // else it is a common name
+				_, err = inventory.ParseName(text)
+			}
 		case "after":
 			e.After, err = endOf(text)
 		case "date":

@@ -9,7 +9,7 @@ type Distrusted struct {
 	Certificate Fingerprint // SHA-256 of a certificate
 	Key         Fingerprint // SHA-256 of a SubjectPublicKeyInfo: every certificate of the key
 	KeyID       []byte      // subject key identifier
-	Issuer      string      // an authority's name as [Certificate.Issuer] has it; letter case does not count
+	Issuer      string      // an authority's name in any form that [ParseName] reads, or else its common name; letter case does not count
 
 	// After, if not zero, spares the chains whose leaf was issued (notBefore)
 	// until then.

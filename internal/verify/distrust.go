@@ -2,15 +2,25 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"example.com/certscan/internal/inventory"
 )
 
 // A distrustList is who is not to be trusted, indexed.
 type distrustList struct {
-	certificates, keys map[inventory.Fingerprint][]*inventory.Distrusted
-	keyIDs, issuers    map[string][]*inventory.Distrusted
+	all                []*distrustEntry
+	certificates, keys map[inventory.Fingerprint][]*distrustEntry
+	keyIDs, commonName map[string][]*distrustEntry
+	issuers            map[inventory.NameKey][]*distrustEntry
+}
+
+// A distrustEntry is about an authority that was met or not.
+type distrustEntry struct {
+	inventory.Distrusted
+	met atomic.Bool
 }
 
 func newDistrustList(entries []inventory.Distrusted) *distrustList {
@@ -18,13 +28,15 @@ func newDistrustList(entries []inventory.Distrusted) *distrustList {
 		return nil
 	}
 	d := &distrustList{
-		certificates: make(map[inventory.Fingerprint][]*inventory.Distrusted),
-		keys:         make(map[inventory.Fingerprint][]*inventory.Distrusted),
-		keyIDs:       make(map[string][]*inventory.Distrusted),
-		issuers:      make(map[string][]*inventory.Distrusted),
+		certificates: make(map[inventory.Fingerprint][]*distrustEntry),
+		keys:         make(map[inventory.Fingerprint][]*distrustEntry),
+		keyIDs:       make(map[string][]*distrustEntry),
+		commonName:   make(map[string][]*distrustEntry),
+		issuers:      make(map[inventory.NameKey][]*distrustEntry),
 	}
 	for i := range entries {
-		e := &entries[i]
+		e := &distrustEntry{Distrusted: entries[i]}
+		d.all = append(d.all, e)
 		if !e.Certificate.IsZero() {
 			d.certificates[e.Certificate] = append(d.certificates[e.Certificate], e)
 		}
@@ -34,9 +46,11 @@ func newDistrustList(entries []inventory.Distrusted) *distrustList {
 		if len(e.KeyID) > 0 {
 			d.keyIDs[string(e.KeyID)] = append(d.keyIDs[string(e.KeyID)], e)
 		}
-		if e.Issuer != "" {
-			name := strings.ToLower(e.Issuer)
-			d.issuers[name] = append(d.issuers[name], e)
+		if key, err := inventory.ParseName(e.Issuer); err == nil {
+			d.issuers[key] = append(d.issuers[key], e)
+		} else if e.Issuer != "" {
+			cn := strings.ToLower(e.Issuer)
+			d.commonName[cn] = append(d.commonName[cn], e)
 		}
 	}
 	return d
@@ -45,43 +59,47 @@ func newDistrustList(entries []inventory.Distrusted) *distrustList {
 // check says why a path, from a leaf upwards, is not to be trusted; nil if
 // nothing speaks against it. Of a path that reaches no anchor, who issued its
 // last certificate counts too, by name and key identifier.
-func (d *distrustList) check(path []*cert, anchored bool) *defect {
+func (d *distrustList) check(path []*cert, anchored bool) (found *defect) {
 	if d == nil {
 		return nil
 	}
 	leaf := path[0]
-	for i, c := range path {
-		for _, entries := range [][]*inventory.Distrusted{
-			d.certificates[c.info.SHA256], d.keys[c.key.id], d.keyIDs[string(c.ext.subjectKeyID)], d.issuersNamed(c, i > 0),
-		} {
-			for _, e := range entries {
-				if distrustedBy(e, leaf) {
-					return &defect{inventory.TrustDistrustedRoot, distrustDetail(e, c.called())}
+	look := func(called string, lists ...[]*distrustEntry) {
+		for _, list := range lists {
+			for _, e := range list {
+				e.met.Store(true)
+				if found == nil && distrustedBy(&e.Distrusted, leaf) {
+					found = &defect{inventory.TrustDistrustedRoot, distrustDetail(&e.Distrusted, called)}
 				}
 			}
 		}
 	}
-	if anchored {
-		return nil
-	}
-	top := path[len(path)-1]
-	for _, entries := range [][]*inventory.Distrusted{d.keyIDs[string(top.ext.authorityKeyID)], d.issuers[strings.ToLower(top.info.Issuer)]} {
-		for _, e := range entries {
-			if distrustedBy(e, leaf) {
-				return &defect{inventory.TrustDistrustedRoot, distrustDetail(e, quote(top.info.Issuer))}
-			}
+	for i, c := range path {
+		var named []*distrustEntry
+		if i > 0 { // the leaf's own name is no authority's
+			named = d.named(c.info.Subject, c.info.SubjectCN)
 		}
+		look(c.called(), d.certificates[c.info.SHA256], d.keys[c.key.id], d.keyIDs[string(c.ext.subjectKeyID)], named)
 	}
-	return nil
+	if !anchored {
+		top := path[len(path)-1]
+		look(quote(top.info.Issuer), d.keyIDs[string(top.ext.authorityKeyID)], d.named(top.info.Issuer, top.info.IssuerCN))
+	}
+	return found
 }
 
-// issuersNamed finds the entries by the name of an authority. The leaf's own
-// name is not one.
-func (d *distrustList) issuersNamed(c *cert, authority bool) []*inventory.Distrusted {
-	if !authority {
-		return nil
+// named finds the entries by the name of an authority, whole or its common name.
+func (d *distrustList) named(name, cn string) []*distrustEntry {
+	var found []*distrustEntry
+	if len(d.issuers) > 0 {
+		if key, err := inventory.ParseName(name); err == nil {
+			found = d.issuers[key]
+		}
 	}
-	return d.issuers[strings.ToLower(c.info.Subject)]
+	if more := d.commonName[strings.ToLower(cn)]; cn != "" && len(more) > 0 {
+		found = slices.Concat(found, more)
+	}
+	return found
 }
 
 // distrustedBy reports whether the entry is about a chain with this leaf. When
@@ -125,4 +143,25 @@ func Distrusts(list []inventory.Distrusted, store inventory.TrustStore) []invent
 		}
 	}
 	return found
+}
+
+// UnmetDistrust returns the positions in [Options.Distrust] of the entries about
+// nobody in any chain that was judged so far, nor in a trust store.
+func (j *Judge) UnmetDistrust() (positions []int) {
+	if j.distrust == nil {
+		return nil
+	}
+	for _, s := range j.opt.Stores {
+		for _, a := range s.Anchors {
+			if c := parseCert(a.DER, false); c.flaw == "" {
+				j.distrust.check([]*cert{{}, c}, true)
+			}
+		}
+	}
+	for i, e := range j.distrust.all {
+		if !e.met.Load() {
+			positions = append(positions, i)
+		}
+	}
+	return positions
 }

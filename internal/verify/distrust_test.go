@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"crypto/x509"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,11 @@ func TestDistrustList(t *testing.T) {
 		{"a root by its key", inventory.Distrusted{Key: of(root).SPKI}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"a root by its key identifier", inventory.Distrusted{KeyID: root.SubjectKeyId}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"a root by its name in other letters", inventory.Distrusted{Issuer: "cn=root,o=TEST"}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
+		{"a root by its name as openssl prints it", inventory.Distrusted{Issuer: "O = Test, CN = Root"}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
+		{"a root by its common name", inventory.Distrusted{Issuer: "root"}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
+		{"a part of its common name", inventory.Distrusted{Issuer: "roo"}, one, ders(leaf, ca), inventory.Trusted},
+		{"a part of its name", inventory.Distrusted{Issuer: "O=Test"}, one, ders(leaf, ca), inventory.Trusted},
+		{"a common name that only the leaf has", inventory.Distrusted{Issuer: of(leaf).SubjectCN}, one, ders(leaf, ca), inventory.Trusted},
 		{"an intermediate by its certificate", inventory.Distrusted{Certificate: of(ca).SHA256}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"an intermediate by its key", inventory.Distrusted{Key: of(ca).SPKI}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"an intermediate by its name", inventory.Distrusted{Issuer: of(ca).Subject}, one, ders(leaf, ca), inventory.TrustDistrustedRoot},
@@ -51,6 +57,7 @@ func TestDistrustList(t *testing.T) {
 
 		{"a root that the store has dropped", inventory.Distrusted{Key: of(root).SPKI}, none, ders(leaf, ca, root), inventory.TrustDistrustedRoot},
 		{"a dropped root that was not served, by name", inventory.Distrusted{Issuer: of(root).Subject}, none, ders(leaf, ca), inventory.TrustDistrustedRoot},
+		{"a dropped root that was not served, by common name", inventory.Distrusted{Issuer: "Root"}, none, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"a dropped root that was not served, by key identifier", inventory.Distrusted{KeyID: root.SubjectKeyId}, none, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"an intermediate of a root that the store has dropped", inventory.Distrusted{Key: of(ca).SPKI}, none, ders(leaf, ca), inventory.TrustDistrustedRoot},
 		{"an intermediate that the store trusts by itself, under a distrusted name", inventory.Distrusted{Issuer: of(root).Subject}, storeOf("ca", false, ca), ders(leaf, ca), inventory.Trusted},
@@ -111,5 +118,29 @@ func TestDistrusts(t *testing.T) {
 	}, store)
 	if len(found) != 1 || found[0].SubjectCN != "Bad" {
 		t.Errorf("Distrusts = %v, want the root that is distrusted without reserve", found)
+	}
+}
+
+func TestUnmetDistrust(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	j, err := verify.New(verify.Options{
+		Stores: []inventory.TrustStore{storeOf("one", false, root, newRoot(t, "Idle"))},
+		Distrust: []inventory.Distrusted{
+			{Issuer: "Nobody"},
+			{Issuer: "CA"},
+			{Key: verify.Parse(ca.Raw).SPKI}, // after another that is about the same
+			{Issuer: "O = Test, CN = Idle"},  // of the store
+			{Issuer: "Root", After: now.Add(day)},
+			{Key: inventory.FingerprintOf([]byte("nobody"))},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Judge(factsOf(ders(ca.leaf(t), ca)), nil, now)
+	if got := j.UnmetDistrust(); !slices.Equal(got, []int{0, 5}) {
+		t.Errorf("not met: %v, want 0 and 5", got)
 	}
 }
