@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -39,6 +40,9 @@ func parseChainsTo(s string) (*chainsTo, error) {
 		}
 		return c, nil
 	}
+	if namesFile(s) {
+		return nil, usagef("--chains-to %q: there is no such file", s)
+	}
 	c.text = strings.ToLower(strings.TrimSpace(s))
 	if key, err := inventory.ParseName(s); err == nil { // as openssl prints it
 		c.name = key
@@ -54,6 +58,23 @@ func parseChainsTo(s string) (*chainsTo, error) {
 		return nil, usagef("--chains-to %q: want an authority's name or part of it, the SHA-256 of its certificate or key, or a file with its certificate", s)
 	}
 	return c, nil
+}
+
+// namesFile reports whether s, which is no file, was meant as one.
+func namesFile(s string) bool {
+	endings := []string{".pem", ".crt", ".cer", ".cert", ".der", ".p7b", ".p7c", ".p12", ".pfx"}
+	starts := []string{"/", "./", "../", "~/"}
+	return slices.Contains(endings, strings.ToLower(filepath.Ext(s))) ||
+		slices.ContainsFunc(starts, func(start string) bool { return strings.HasPrefix(s, start) && !strings.Contains(s, "=") })
+}
+
+// none is the error for nothing that was found.
+func (c *chainsTo) none() error {
+	hint := ""
+	if digits := strings.ReplaceAll(c.text, ":", ""); c.digest == "" && c.given == nil && strings.Trim(digits, "0123456789abcdef") == "" {
+		hint = fmt.Sprintf(" by name; a SHA-256 needs %d or more digits", inventory.MinDigest)
+	}
+	return fmt.Errorf("no current endpoint chains to %q%s", c.asked, hint)
 }
 
 // matches reports whether an authority is the one that was asked for.

@@ -117,6 +117,9 @@ func (f *inventoryFlags) onlyChainsTo(ctx context.Context, io streams, h *histor
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		return nil, ask.none()
+	}
 	there := make(map[inventory.View]bool, len(found))
 	for _, s := range found {
 		there[s.View] = true

@@ -3,11 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"example.com/certscan/internal/discover"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
 )
@@ -20,8 +21,8 @@ func newWhereCommand(io streams) *cobra.Command {
 		Short: "Find the endpoints with a certificate, key or name, or under a CA",
 		Long: `where finds the endpoints that serve a certificate in their chain, by the first
 8 or more digits of its SHA-256 or of its key's (SPKI), or that serve a leaf for
-a name. A wildcard is for every name it matches; .example.com is everything
-below example.com.
+a name, by itself or by a wildcard. .example.com and '*.example.com' are
+everything below example.com; of a URL or a target its name counts.
 
 With --chains-to it finds the endpoints whose chain leads to an authority, root
 or intermediate, served or not: by part of its name, by the SHA-256 of its
@@ -41,7 +42,7 @@ the last scan.`,
 			if authority != "" {
 				return runChainsTo(cmd, io, f, authority)
 			}
-			q, err := inventory.ParseQuery(args[0])
+			q, err := parseWhere(args[0])
 			if err != nil {
 				return usageError{err}
 			}
@@ -54,12 +55,26 @@ the last scan.`,
 			if err != nil {
 				return err
 			}
-			return listPlaces(io, f, h, found, nil, fmt.Sprintf("no current endpoint serves %q", args[0]))
+			return listPlaces(io, f, h, found, nil, fmt.Errorf("no current endpoint serves %q", args[0]))
 		},
 	}
 	cmd.Flags().StringVar(&authority, "chains-to", "", "find the endpoints whose chain leads to this authority: `ISSUER|SHA256|SPKI|FILE`")
 	f.add(cmd)
 	return cmd
+}
+
+// parseWhere reads what to look for. Of a target, as other commands print it and
+// as browsers show it, the name counts.
+func parseWhere(s string) (inventory.Query, error) {
+	q, err := inventory.ParseQuery(s)
+	if err != nil || q.Digest != "" || !strings.ContainsAny(s, "/@:") {
+		return q, err
+	}
+	t, err := discover.ParseTarget(s)
+	if err != nil {
+		return q, err
+	}
+	return inventory.ParseQuery(t.Host)
 }
 
 func runChainsTo(cmd *cobra.Command, io streams, f listFlags, authority string) error {
@@ -76,7 +91,7 @@ func runChainsTo(cmd *cobra.Command, io streams, f listFlags, authority string) 
 	if err != nil {
 		return err
 	}
-	return listPlaces(io, f, h, found, ask, fmt.Sprintf("no current endpoint chains to %q", authority))
+	return listPlaces(io, f, h, found, ask, ask.none())
 }
 
 // chainsTo asks by the stores of the last scan, if there are no others.
@@ -90,9 +105,9 @@ func (h *history) chainsTo(ctx context.Context, io streams, ask *chainsTo) (_ []
 }
 
 // listPlaces writes where certificates are served.
-func listPlaces(io streams, f listFlags, h *history, found []inventory.Serving, ask *chainsTo, none string) error {
+func listPlaces(io streams, f listFlags, h *history, found []inventory.Serving, ask *chainsTo, none error) error {
 	if len(found) == 0 {
-		return errors.New(none)
+		return none
 	}
 	known := make(map[inventory.Fingerprint]inventory.Certificate)
 	places := make([]report.Place, 0, len(found))

@@ -28,7 +28,8 @@ type Query struct {
 	Digest string
 
 	// Name is a DNS name or an IP address that the leaf is for, by a name of its
-	// own or by a wildcard. ".example.com" is everything below example.com.
+	// own or by a wildcard. ".example.com" and "*.example.com" are everything
+	// below example.com.
 	Name string
 }
 

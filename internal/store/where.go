@@ -76,7 +76,7 @@ func matching(ctx context.Context, tx *sql.Tx, q inventory.Query) (map[inventory
 			return nil, err
 		}
 	}
-	if below, ok := strings.CutPrefix(q.Name, "."); ok {
+	if below, ok := strings.CutPrefix(strings.TrimPrefix(q.Name, "*"), "."); ok {
 		prefix := reversed(below)
 		return certs, collect(true, `SELECT certificate FROM name WHERE reversed >= ? AND reversed < ?`, prefix+".", prefix+"/")
 	}

@@ -288,6 +288,7 @@ func where(f *fixture) {
 		{"a name under a wildcard", inventory.Query{Name: "www.b.example"}, "b.example"},
 		{"a name two labels under a wildcard", inventory.Query{Name: "x.www.b.example"}, ""},
 		{"the wildcard itself", inventory.Query{Name: "*.b.example"}, "b.example"},
+		{"all below a name, with an asterisk", inventory.Query{Name: "*.example"}, "a.example b.example c.example"},
 		{"an address", inventory.Query{Name: "192.0.2.7"}, "b.example"},
 		{"all below a name", inventory.Query{Name: ".example"}, "a.example b.example c.example"},
 		{"not those that only end alike", inventory.Query{Name: ".xample"}, ""},
