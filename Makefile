@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 2m
 
-.PHONY: help build test check lint conformance race fuzz fuzz-smoke bench clean
+.PHONY: help build test check lint conformance race fuzz fuzz-smoke soak soak-smoke bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -15,7 +15,7 @@ build: ## a static binary in bin/
 test: ## the tests, as in the README
 	go test ./...
 
-check: lint race fuzz-smoke ## all of what CI runs besides the tests
+check: lint race fuzz-smoke soak-smoke ## all of what CI runs besides the tests
 
 lint: ## formatting, vet, staticcheck, dead code
 	@out=$$($(TOOL) gofumpt -l -extra $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofumpt'd:"; echo "$$out"; exit 1; fi
@@ -39,6 +39,12 @@ fuzz: ## every fuzz target for FUZZTIME each (default 2m)
 
 fuzz-smoke: ## every fuzz target, three minutes together
 	./tools/fuzz.sh smoke
+
+soak: ## the daemon over 10,000 endpoints that fail and come back, a quarter of an hour under the race detector
+	go run ./internal/soak
+
+soak-smoke: ## a minute of that, with fewer endpoints
+	go run ./internal/soak -for 1m -endpoints 2000 -interval 40s
 
 bench: ## speed and memory against a plain Go loop; takes some minutes
 	go run ./internal/bench

@@ -45,12 +45,13 @@ func allowed() map[string][]string {
 		"internal/bench":       {"internal/export", "internal/inventory", "internal/lab"},
 		"internal/conformance": words,
 		"internal/peers":       words,
+		"internal/soak":        {"internal/inventory", "internal/lab", "internal/store"},
 	}
 }
 
 // onlyTests may import these: they are tests, help them, or measure.
 func onlyTests() []string {
-	return []string{"internal/archtest", "internal/bench", "internal/conformance", "internal/peers", "internal/storetest"}
+	return []string{"internal/archtest", "internal/bench", "internal/conformance", "internal/peers", "internal/soak", "internal/storetest"}
 }
 
 // manyInTests are the packages whose tests look at several others together.
@@ -88,7 +89,7 @@ func owners() map[string][]string {
 		"golang.org/x/crypto":                    {"internal/certfile", "internal/evidence", "internal/lab", "internal/probe", "internal/verify"},
 		"golang.org/x/crypto/x509roots/fallback": {"internal/evidence"},
 		"golang.org/x/net":                       {"internal/discover", "internal/lab", "internal/resolve", "internal/verify"},
-		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", "internal/server", wiring},
+		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", "internal/server", "internal/soak", wiring},
 		"golang.org/x/sys":                       {wiring, "internal/probe", "internal/report", "internal/scan", "internal/store"},
 		"golang.org/x/term":                      {wiring, "internal/report"},
 		"golang.org/x/time":                      {"internal/evidence", "internal/export", "internal/fetch", "internal/location", "internal/resolve", "internal/scan"},

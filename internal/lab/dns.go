@@ -28,7 +28,7 @@ type entry struct {
 // A nameServer answers for the lab's names and says NXDOMAIN to all others.
 type nameServer struct {
 	zone  map[string]*entry // by name without a final dot; not changed while serving
-	fleet func(name string) (netip.Addr, bool)
+	fleet func(name string) *entry
 }
 
 // serveDNS runs d until the farm ends.
@@ -103,10 +103,7 @@ func (s *nameServer) entry(owner string) *entry {
 	if e := s.zone[name]; e != nil {
 		return e
 	}
-	if addr, ok := s.fleet(name); ok {
-		return &entry{addresses: []netip.Addr{addr}}
-	}
-	return nil
+	return s.fleet(name)
 }
 
 // records returns the addresses of the family that qtype asks for.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/miekg/dns"
+
 	"example.com/certscan/internal/inventory"
 )
 
@@ -45,6 +47,7 @@ type fleet struct {
 	lists     int
 
 	deaths []fate
+	round  atomic.Uint64 // of trouble
 	leaf   leafTemplate
 	certs  []atomic.Pointer[tls.Certificate]
 	ctx    context.Context //nolint:containedctx // the farm's
@@ -127,17 +130,20 @@ func (f *fleet) index(name string) (int, bool) {
 	return i, err == nil && i >= 0 && i < f.opt.Endpoints
 }
 
-// lookup is for the DNS server.
-func (f *fleet) lookup(name string) (netip.Addr, bool) {
+// lookup is for the DNS server: what it says of a name, nil if it is not ours.
+func (f *fleet) lookup(name string) *entry {
 	i, ok := f.index(name)
 	if !ok {
-		return netip.Addr{}, false
+		return nil
 	}
-	return f.address(i), true
+	if round := f.round.Load(); round > 0 && f.part(mix(mix(uint64(i)^round<<32)+1)) {
+		return &entry{rcode: dns.RcodeServerFailure}
+	}
+	return &entry{addresses: []netip.Addr{f.address(i)}}
 }
 
 func (f *fleet) address(i int) netip.Addr {
-	if f.fate(i).status == inventory.ReachRefused {
+	if f.first(i).status == inventory.ReachRefused {
 		return f.refused
 	}
 	return f.addresses[i%len(f.addresses)]
@@ -186,10 +192,14 @@ var errDead = errors.New("dead endpoint")
 // connection.
 func (f *fleet) receive(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if i, ok := f.index(hello.ServerName); ok {
-		if kill := f.fate(i).kill; kill != nil {
-			kill(f.ctx, hello.Conn)
+		fate := f.fate(i)
+		if fate.kill != nil {
+			fate.kill(f.ctx, hello.Conn)
 			hello.Conn.Close()
 			return nil, errDead
+		}
+		if fate.slow {
+			pause(f.ctx, slowness)
 		}
 	}
 	pause(f.ctx, f.opt.Delay)

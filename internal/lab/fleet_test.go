@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
 	"example.com/certscan/internal/inventory"
@@ -178,6 +180,59 @@ func TestFleetIsAsDeadAsAsked(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Trouble is others' in each round, and over with the next.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	const n = 1000
+	l := start(t, lab.Options{Scenarios: []string{}, Endpoints: n, DeadFraction: 0.1})
+	resolve := func(host string) int {
+		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(host), dns.TypeA), l.Resolver())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Rcode
+	}
+	// look counts who is struck, and how.
+	look := func() (dead map[string]bool, unresolved int) {
+		dead = make(map[string]bool)
+		for target, s := range l.Targets() {
+			if s != inventory.ReachOK {
+				dead[target] = true
+			}
+			host, _ := split(t, target)
+			if resolve(host) == dns.RcodeServerFailure {
+				unresolved++
+			}
+		}
+		return dead, unresolved
+	}
+	before, unresolved := look()
+	if unresolved != 0 {
+		t.Errorf("at the beginning %d names are not resolved", unresolved)
+	}
+	for round := range uint64(3) {
+		l.Trouble(round + 1)
+		dead, unresolved := look()
+		if len(dead) < n/20 || len(dead) > n/5 || maps.Equal(dead, before) || unresolved < n/20 || unresolved > n/5 {
+			t.Errorf("round %d: %d dead and %d not resolved, want others than before and about %d each", round+1, len(dead), unresolved, n/10)
+		}
+		before = dead
+	}
+	l.Trouble(0)
+	if again, unresolved := look(); len(again) == 0 || unresolved != 0 {
+		t.Errorf("in the end %d are dead and %d names not resolved, want it as at the beginning", len(again), unresolved)
+	}
+	host, at := first(t, l, inventory.ReachOK, 0)
+	old := served(t, dial(t, at), permissive(host))
+	for round := range uint64(200) {
+		l.Trouble(round)
+	}
+	l.Trouble(0)
+	if bytes.Equal(old, served(t, dial(t, at), permissive(host))) {
+		t.Errorf("the certificate of %s was not renewed in 200 rounds", host)
 	}
 }
 
