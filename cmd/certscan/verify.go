@@ -11,9 +11,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"example.com/certscan/internal/certfile"
 	"example.com/certscan/internal/discover"
@@ -99,7 +101,6 @@ type verifier struct {
 	judge   *verify.Judge
 	trust   trust
 	source  *evidence.Source // nil: nothing is fetched
-	fetched map[inventory.Fingerprint][]byte
 	target  inventory.Target
 	given   inventory.Given
 	options certfile.Options
@@ -107,7 +108,14 @@ type verifier struct {
 
 	policies *policies
 	labels   map[string]string // of what is judged, for the selectors of rules
+
+	mu      sync.Mutex
+	fetched map[inventory.Fingerprint][]byte // under mu
 }
+
+// maxJudging is how many files are judged at a time. Most of them wait for
+// servers, of which some do not answer.
+const maxJudging = 64
 
 func runVerify(ctx context.Context, io streams, f verifyFlags, args []string) error {
 	limit, err := parseSeverity(f.failOn)
@@ -299,12 +307,24 @@ func (v *verifier) files(ctx context.Context, io streams, paths []string) []file
 			all = append(all, c)
 		}
 	}
+	var ends []fileChain
 	for _, c := range all {
 		for _, end := range chainsOf(c.Certificates) {
-			verdicts = append(verdicts, v.chain(ctx, c.Path, end.line, end.ders))
+			end.file = c.Path
+			ends = append(ends, end)
 		}
 		problems = append(problems, c.Problems...)
 	}
+	verdicts = make([]fileVerdict, len(ends), len(ends)+len(problems))
+	var judging errgroup.Group
+	judging.SetLimit(maxJudging)
+	for i, end := range ends {
+		judging.Go(func() error {
+			verdicts[i] = v.chain(ctx, end.file, end.line, end.ders)
+			return nil
+		})
+	}
+	_ = judging.Wait() // there are no errors
 	for _, err := range problems {
 		fv := fileVerdict{Problem: err.Error()}
 		if p, ok := errors.AsType[*certfile.Problem](err); ok {
@@ -319,6 +339,7 @@ func (v *verifier) files(ctx context.Context, io streams, paths []string) []file
 
 // A fileChain is a certificate of a file and what may be its chain.
 type fileChain struct {
+	file string
 	line int
 	ders [][]byte
 }
@@ -339,7 +360,7 @@ func chainsOf(found []certfile.Found) []fileChain {
 		if subjects[infos[i].Subject] > 0 && infos[i].IsCA {
 			continue
 		}
-		fc := fileChain{c.Line, [][]byte{c.DER}}
+		fc := fileChain{line: c.Line, ders: [][]byte{c.DER}}
 		for k, other := range found {
 			if k != i && subjects[infos[k].Subject] > 0 {
 				fc.ders = append(fc.ders, other.DER)
@@ -358,8 +379,14 @@ func (v *verifier) chain(ctx context.Context, file string, line int, ders [][]by
 	ev := make(inventory.EvidenceSet)
 	j, needs := v.judge.Judge(facts, ev, v.at)
 	for len(needs) > 0 {
-		for _, n := range needs {
-			ev[n] = v.get(ctx, n)
+		got := make([]inventory.Evidence, len(needs))
+		var wg sync.WaitGroup
+		for i, n := range needs {
+			wg.Go(func() { got[i] = v.get(ctx, n) })
+		}
+		wg.Wait()
+		for i, n := range needs {
+			ev[n] = got[i]
 		}
 		j, needs = v.judge.Judge(facts, ev, v.at)
 	}
@@ -383,6 +410,8 @@ func (v *verifier) get(ctx context.Context, n inventory.Need) inventory.Evidence
 		return inventory.Evidence{Need: n, Error: "not fetched: --fetch does", ErrorWord: inventory.EvidenceNotFetched}
 	}
 	e := v.source.Get(ctx, n)
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	for _, der := range e.Certificates {
 		v.fetched[inventory.FingerprintOf(der)] = der
 	}
