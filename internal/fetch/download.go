@@ -10,9 +10,15 @@ import (
 	"time"
 )
 
-// slowest is the least that a download has to progress, in bytes a second, once
-// its first Timeout has passed.
-const slowest = 256 << 10
+const (
+	// slowest is the least that a download has to progress, in bytes a second,
+	// once its first Timeout has passed.
+	slowest = 256 << 10
+
+	// longest is how many times Timeout a download may take whatever it brings:
+	// somebody waits for it, and who has a reason to can send for ever.
+	longest = 6
+)
 
 // errSlow ends a download that takes too long.
 var errSlow = errors.New("fetch: too slow")
@@ -20,7 +26,8 @@ var errSlow = errors.New("fetch: too slow")
 // Download is [Client.Get] for what is too large to hold: the body goes to w as
 // it arrives, and Response.Body is nil. What w was given is worth nothing if
 // there is an error. Timeout is the time until the body begins to come; from
-// then on every 256 KiB buy another second. Calls share nothing.
+// then on every 256 KiB buy another second, up to six times Timeout in all. Calls
+// share nothing.
 func (c *Client) Download(ctx context.Context, rawURL string, cond Conditional, maxBytes int64, w io.Writer) (Response, error) {
 	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -45,17 +52,21 @@ func (c *Client) Download(ctx context.Context, rawURL string, cond Conditional, 
 
 // patience ends a transfer that does not progress.
 type patience struct {
-	timer *time.Timer
-	until time.Time
+	timer      *time.Timer
+	until, end time.Time
 }
 
 func newPatience(d time.Duration, end func()) *patience {
-	return &patience{until: time.Now().Add(d), timer: time.AfterFunc(d, end)}
+	now := time.Now()
+	return &patience{until: now.Add(d), end: now.Add(longest * d), timer: time.AfterFunc(d, end)}
 }
 
 // Write is told of what arrived.
 func (p *patience) Write(b []byte) (int, error) {
 	p.until = p.until.Add(time.Duration(len(b)) * time.Second / slowest)
+	if p.until.After(p.end) {
+		p.until = p.end
+	}
 	if p.timer.Stop() {
 		p.timer.Reset(time.Until(p.until))
 	}

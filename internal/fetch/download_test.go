@@ -73,6 +73,21 @@ func TestDownload(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a body without end that comes fast", func(t *testing.T) {
+		t.Parallel()
+		endless := raw(t, func(conn net.Conn, _ <-chan struct{}) {
+			_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+			for err == nil {
+				_, err = conn.Write(make([]byte, 16<<10))
+			}
+		})
+		c := newClient(t, fetch.Options{Timeout: 100 * time.Millisecond})
+		began := time.Now()
+		_, err := c.Download(t.Context(), endless, fetch.Conditional{}, 1<<50, io.Discard)
+		if failed, ok := errors.AsType[*fetch.Error](err); !ok || failed.Reason != fetch.ReasonTimeout {
+			t.Errorf("Download: %v after %v, want a timeout", err, time.Since(began))
+		}
+	})
 	t.Run("the end of the context", func(t *testing.T) {
 		t.Parallel()
 		ctx, cancel := context.WithCancelCause(t.Context())
