@@ -130,10 +130,22 @@ func loadStores(flag string, specs []string) ([]inventory.TrustStore, error) {
 	return stores, nil
 }
 
-// decideFor adds a store that decides for some targets. What stands behind the
-// last = is the store: selectors are full of them.
+// storeIn is where in SELECTOR=STORE the store begins: behind the last =, since
+// selectors are full of them, unless there is a file only behind an earlier one.
+func storeIn(s string) int {
+	last := strings.LastIndexByte(s, '=')
+	for i := last; i > 0; i = strings.LastIndexByte(s[:i], '=') {
+		name := s[i+1:]
+		if _, err := inventory.ParseSelector(s[:i]); err == nil && name != "" && (name == evidence.StoreSystem || name == evidence.StoreMozilla || exists(name)) {
+			return i
+		}
+	}
+	return last
+}
+
+// decideFor adds a store that decides for some targets.
 func (t *trust) decideFor(s string) error {
-	i := strings.LastIndexByte(s, '=')
+	i := storeIn(s)
 	if i <= 0 || i == len(s)-1 {
 		return usagef("--roots-for %q: want SELECTOR=STORE, such as environment=internal=/etc/pki/corp.pem", s)
 	}

@@ -103,6 +103,10 @@ func (r *reader) readCSV(ls *lines) error {
 			if err != nil {
 				return fmt.Errorf("line %d: %w", rec.line, err)
 			}
+			r.empty = fmt.Sprintf(": there is no row below the header %q", clip(rec.text))
+			if n := len(rec.more); n > 0 {
+				r.empty = fmt.Sprintf(": a quotation mark in the header of line %d closes only in line %d, and there is no row below", rec.line, rec.line+n)
+			}
 			continue
 		}
 		w := row{labels: labels}

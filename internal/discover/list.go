@@ -77,7 +77,7 @@ func Read(name string, r io.Reader, opt Options) iter.Seq2[inventory.Target, err
 		case rd.bad > 0 && rd.good == 0:
 			err = fmt.Errorf("%s: no usable target: all %d rows are wrong", rd.file, rd.bad)
 		case rd.good == 0:
-			err = fmt.Errorf("%s: no target in it", rd.file)
+			err = fmt.Errorf("%s: no target in it%s", rd.file, rd.empty)
 		}
 		if err != nil {
 			yield(inventory.Target{}, err)
@@ -95,7 +95,8 @@ type reader struct {
 	opt       Options
 	yield     func(inventory.Target, error) bool
 	labels    labelSets
-	good, bad int // rows
+	good, bad int    // rows
+	empty     string // why there is none
 }
 
 func (r *reader) read(name string, src io.Reader) error {

@@ -83,6 +83,14 @@ func TestRead(t *testing.T) {
 			want: result{End: "domains.txt: no target in it"},
 		},
 		{
+			name: "a header alone", file: "a.csv", text: "host,=owner\n\n",
+			want: result{End: `a.csv: no target in it: there is no row below the header "host,=owner"`},
+		},
+		{
+			name: "a header that has eaten the rows", file: "a.csv", text: "host,\"=owner\na.example,x\"\n",
+			want: result{End: "a.csv: no target in it: a quotation mark in the header of line 1 closes only in line 2, and there is no row below"},
+		},
+		{
 			name: "a list of bad rows is an error", file: "-", text: "*.a\n*.b\n",
 			want: result{
 				Problems: []string{
