@@ -116,9 +116,12 @@ func (c *Client) checkAddress(host string, addr netip.Addr) error {
 	if canonicalHost(host) != addr.String() {
 		of = fmt.Sprintf(" of host %q", host)
 	}
-	return &Error{Reason: ReasonRefusedAddress, Err: fmt.Errorf(
-		"address %s%s is %s; to allow it: --allow-fetch %s", addr, of, what, addr,
-	)}
+	advice := ""
+	inside := addr.IsPrivate() || addr.IsLoopback() || strings.HasPrefix(what, "a shared")
+	if inside && !strings.Contains(what, "metadata") { // at others nobody has a CRL, whatever a stranger says
+		advice = "; to allow it: --allow-fetch " + addr.String()
+	}
+	return &Error{Reason: ReasonRefusedAddress, Err: fmt.Errorf("address %s%s is %s%s", addr, of, what, advice)}
 }
 
 // ParseAllow turns the values of --allow-fetch into networks and hosts: each is

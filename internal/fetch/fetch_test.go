@@ -221,7 +221,7 @@ func TestGetFailures(t *testing.T) {
 		{"no host", "http:///ca.crt", fetch.ReasonBadURL, "no host"},
 		{"control characters", "http://aia.example/\n", fetch.ReasonBadURL, "control character"},
 		{"too long", "http://127.0.0.1/" + strings.Repeat("x", 3000), fetch.ReasonBadURL, "longer than 2048"},
-		{"metadata", "http://169.254.169.254/latest", fetch.ReasonRefusedAddress, "cloud metadata"},
+		{"metadata, which nobody is told to allow", "http://169.254.169.254/latest", fetch.ReasonRefusedAddress, "is a cloud metadata address"},
 		{"loopback in disguise", "http://[::ffff:127.0.0.2]/", fetch.ReasonRefusedAddress, "127.0.0.2"},
 		{"loopback by number", "http://2130706434/", fetch.ReasonDNS, "no such name"},
 		{"a name that does not resolve", "http://gone.example/", fetch.ReasonDNS, `resolve "gone.example": no such name`},
@@ -239,6 +239,9 @@ func TestGetFailures(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("error = %q, want it to contain %q", err, tt.text)
+			}
+			if advised := strings.Contains(err.Error(), "--allow-fetch"); advised && strings.Contains(tt.text, "metadata") {
+				t.Errorf("error = %q advises to allow it", err)
 			}
 			if want := fmt.Sprintf("fetch %q: ", tt.url); !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("error = %q, want it to name the URL", err)
