@@ -101,12 +101,18 @@ func (x *exam) reportStaple(leaf *revocation) {
 	}
 	switch a := leaf.answers[i]; {
 	case a.Status != inventory.RevocationUnknown, a.Reason == unknownNotKept:
-	case a.Reason == inventory.UnknownStale, a.Reason == inventory.UnknownNotYetValid:
+	case a.Reason == inventory.UnknownStale:
 		severity := inventory.CodeStapleStale.DefaultSeverity()
 		if must {
 			severity = inventory.Critical
 		}
 		x.add(inventory.CodeStapleStale, "", severity, "the stapled OCSP response is out of date: "+a.Detail+"; the server does not renew it")
+	case a.Reason == inventory.UnknownNotYetValid:
+		severity := inventory.CodeStapleStale.DefaultSeverity()
+		if must {
+			severity = inventory.Critical
+		}
+		x.add(inventory.CodeStapleStale, "", severity, "the stapled OCSP response is of the future: "+a.Detail+"; the clock of the responder or of this machine is wrong")
 	default:
 		x.find(inventory.CodeStapleInvalid, "the stapled OCSP response is of no use, and some clients refuse the connection for it (%s): %s", a.Reason, a.Detail)
 	}

@@ -326,6 +326,7 @@ func TestStaples(t *testing.T) {
 		gone   time.Duration // since when nothing is served
 		past   bool
 		want   string
+		says   string // one of the findings
 		codes  string
 	}{
 		{name: "revoked, and then nobody answers", leaf: leaf, staple: r(leaf, single{status: ocspRevoked(now.Add(-6*day), -1)}), gone: day, want: "revoked staple unspecified", codes: "revoked unreachable"},
@@ -344,6 +345,10 @@ func TestStaples(t *testing.T) {
 		{name: "not a response", leaf: leaf, staple: []byte{0x30, 1}, want: "unknown staple malformed", codes: "revocation_unknown staple_invalid"},
 		{name: "an error", leaf: leaf, staple: response{status: 3}.der(t), want: "unknown staple try_later", codes: "revocation_unknown staple_invalid"},
 		{name: "out of date", leaf: leaf, staple: r(leaf, old), want: "unknown staple stale", codes: "revocation_unknown staple_stale"},
+		{
+			name: "of the future", leaf: leaf, staple: r(leaf, single{this: now.Add(day), next: now.Add(2 * day)}),
+			want: "unknown staple not_yet_valid", codes: "revocation_unknown staple_stale", says: "the clock of the responder",
+		},
 		{name: "out of date, and it must be there", leaf: must, staple: r(must, old), want: "unknown staple stale", codes: "revocation_unknown staple_stale!"},
 	}
 	for _, tt := range tests {
@@ -366,6 +371,9 @@ func TestStaples(t *testing.T) {
 			}
 			if have := revocationCodes(got); have != tt.codes {
 				t.Errorf("codes = %q, want %q: %v", have, tt.codes, got.Findings)
+			}
+			if !slices.ContainsFunc(got.Findings, func(f inventory.Finding) bool { return strings.Contains(f.Message, tt.says) }) && tt.says != "" {
+				t.Errorf("no finding says %q: %+v", tt.says, got.Findings)
 			}
 			if told := slices.ContainsFunc(v.Answers, func(a inventory.RevocationAnswer) bool { return a.Reason == "not_kept" }); told != tt.past {
 				t.Errorf("answers %+v; want it said that the staple is not kept: %v", v.Answers, tt.past)
