@@ -209,7 +209,7 @@ func TestHostileText(t *testing.T) {
 		}
 		file := filepath.Join(dir, "one.pem")
 		certscan(t, t.Context(), dir, "", "show", "--db", "DIR/some.db", "--pem", e.Certificate.SHA256.String(), "-o", file)
-		for _, args := range []string{"show --db DIR/some.db " + e.Target, "show --db DIR/some.db " + e.Certificate.SHA256.String(), "verify --fail-on never " + file} {
+		for _, args := range []string{"show --db DIR/some.db " + e.Target, "show --db DIR/some.db " + e.Certificate.SHA256.String(), "verify --fail-on never " + file, "verify --format json --fail-on never " + file} {
 			got := certscan(t, t.Context(), dir, "", strings.Fields(args)...)
 			for _, problem := range append(harm(got.errors), harm(got.out)...) {
 				t.Errorf("%s: %s", args, problem)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -81,10 +80,7 @@ func (s shower) write(text func(w writer, opt report.Options) error, value any, 
 			}
 			return nil
 		case s.flags.format == "json":
-			enc := json.NewEncoder(w)
-			enc.SetEscapeHTML(false)
-			enc.SetIndent("", "  ")
-			return enc.Encode(value)
+			return report.JSON(w, value, "  ")
 		}
 		return text(w, opt)
 	})

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	stdio "io"
@@ -429,12 +428,10 @@ func (v *verifier) lookup(fp inventory.Fingerprint) (inventory.Certificate, bool
 // writeVerdicts writes what was judged.
 func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.Options) error {
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		return enc.Encode(struct {
+		return report.JSON(w, struct {
 			Schema       int           `json:"schema"`
 			Certificates []fileVerdict `json:"certificates"`
-		}{inventory.RecordSchema, verdicts})
+		}{inventory.RecordSchema, verdicts}, "")
 	}
 	if format == "sarif" || format == "junit" {
 		return report.Files(w, format, reported(verdicts), inventory.ScanInfo{Version: version()}, opt)

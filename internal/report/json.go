@@ -39,6 +39,19 @@ func (e *encoder) encode(v any) ([]byte, error) {
 	return escape(bytes.TrimSuffix(e.buf.Bytes(), []byte("\n"))), nil
 }
 
+// JSON writes v as one value and a line end, with indent for each level if it is
+// not empty. What does not show is escaped.
+func JSON(w io.Writer, v any, indent string) error {
+	e := newEncoder()
+	e.enc.SetIndent("", indent)
+	b, err := e.encode(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
 // escape writes characters that do not show as \uXXXX. In JSON they stand in
 // strings only, and those below U+0020 are escaped already.
 func escape(b []byte) []byte {
