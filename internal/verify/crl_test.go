@@ -480,6 +480,46 @@ func TestCRLSuspicion(t *testing.T) {
 	}
 }
 
+// Of two lists with the same scope the later one says whether a hold is over; no
+// other revocation ever is.
+func TestALaterListEndsAHold(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	leaf := ca.leaf(t)
+	held, revoked := [][]byte{entryOf(leaf, reasonOf(6))}, [][]byte{entryOf(leaf, reasonOf(1))}
+	early, late := now.Add(-48*time.Hour), now.Add(-24*time.Hour)
+	users := [][]byte{scope(onlyUser)}
+	for _, tt := range []struct {
+		name string
+		a, b list
+		want string
+	}{
+		{"a hold, and later none", list{this: early, entries: held}, list{this: late}, "good"},
+		{"none, and later a hold", list{this: early}, list{this: late, entries: held}, "revoked"},
+		{"a hold, and later none, by a list with another scope", list{this: early, entries: held}, list{this: late, extensions: users}, "revoked"},
+		{"a hold, and later none, by a stranger", list{this: early, entries: held}, list{this: late, key: newKey(t)}, "revoked"},
+		{"a revocation, and later none", list{this: early, entries: revoked}, list{this: late}, "revoked"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			j, err := verify.New(verify.Options{Stores: []inventory.TrustStore{storeOf("test", false, root)}, Revocation: inventory.RevocationSoft})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.a.by, tt.b.by = ca, ca
+			a, b := tt.a.read(t), tt.b.read(t)
+			for _, lists := range [][]*inventory.CRL{{a, b}, {b, a}} {
+				f := factsOf(ders(leaf, ca))
+				f.Given.CRLs = lists
+				if got, _ := j.Judge(f, nil, now); got.Verdict.Revocation.Status != tt.want {
+					t.Errorf("%+v, want %s", got.Verdict.Revocation, tt.want)
+				}
+			}
+		})
+	}
+}
+
 // FuzzCRL looks for a list, damaged in any way, that says good.
 func FuzzCRL(f *testing.F) {
 	root := newRoot(f, "Root")

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"encoding/base64"
+	"reflect"
 	"slices"
 	"time"
 
@@ -260,7 +261,7 @@ func (x *exam) askGiven(r *revocation, q question, signers []*cert) {
 		}
 		a := x.judge.judgeCRL(list, "", q.cert, q.issuer, signers, x.now)
 		if mine {
-			r.add(x.timed(a))
+			r.add(x.timed(x.released(a, list, q, signers)))
 		} else {
 			others = append(others, a)
 		}
@@ -280,6 +281,25 @@ func (x *exam) askGiven(r *revocation, q question, signers []*cert) {
 			r.add(a)
 		}
 	}
+}
+
+// released is a, what list says of the certificate, but not a hold that a later
+// list by the same issuer with the same scope no longer has.
+func (x *exam) released(a inventory.RevocationAnswer, list *inventory.CRL, q question, signers []*cert) inventory.RevocationAnswer {
+	if a.Status != inventory.RevocationRevoked || a.Reason != revocationReason(reasonHold) {
+		return a
+	}
+	for _, later := range x.facts.Given.CRLs {
+		if !later.ThisUpdate.After(list.ThisUpdate) || !reflect.DeepEqual(later.Point, list.Point) {
+			continue
+		}
+		if b := x.judge.judgeCRL(later, "", q.cert, q.issuer, signers, x.now); b.Status == inventory.RevocationGood {
+			a.Status, a.Reason, a.RevokedAt = inventory.RevocationUnknown, inventory.UnknownStale, time.Time{}
+			a.Detail = "the hold is over by the list of " + instant(later.ThisUpdate)
+			return a
+		}
+	}
+	return a
 }
 
 // ownStaple is the response that came with the chain being judged, now or when
