@@ -212,7 +212,10 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 	if s.Ignored > 0 {
 		findings = append(findings, cell{fmt.Sprintf("%d ignored", s.Ignored), plain})
 	}
-	if s.RevocationUnknown > 0 {
+	switch off := info.Revocation != nil && info.Revocation.Mode == inventory.RevocationOff; {
+	case off:
+		h.line("Unknown", cell{"whether any certificate is revoked: nobody was asked, and no staple looked at (--revocation off)", plain})
+	case s.RevocationUnknown > 0:
 		h.line("Unknown", cell{"whether " + plural(s.RevocationUnknown, "endpoint's certificate is", "endpoints' certificates are") + " revoked; --format json says why", plain})
 	}
 	h.line("Findings", findings...)

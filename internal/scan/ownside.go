@@ -22,6 +22,7 @@ const (
 	FaultNoResolver   = "no_resolver"
 	FaultNoNetwork    = "no_network"
 	FaultInterception = "intercepting_proxy"
+	FaultRefused      = "fetch_refused"
 	FaultStaleStore   = "trust_store_stale"
 	FaultStaleLogList = "log_list_stale"
 )
@@ -165,6 +166,9 @@ func (s *OwnSide) correct(r *inventory.Result) {
 			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnknownIssuer, inventory.CodeUntrustedRoot, inventory.CodeIncompleteChain)
 			continue
 		}
+		if refused(e.Judgement.Verdict) {
+			s.fault(FaultRefused, "CRLs or OCSP responders that certificates name have private addresses, and were not asked: --allow-fetch CIDR allows that")
+		}
 		examined = true
 		if o.Address != "" && len(o.Chain) > 0 {
 			s.network, s.resolver = false, false
@@ -191,6 +195,23 @@ func (s *OwnSide) fault(code, message string) {
 	if len(s.faults) < heldBack { // local errors carry the system's text, so bound them
 		s.faults = append(s.faults, inventory.OwnFault{Code: code, Message: message, Count: 1})
 	}
+}
+
+// refused reports whether somebody was not asked about revocation because of the
+// address, and it stayed unknown.
+func refused(v *inventory.Verdict) bool {
+	if v == nil {
+		return false
+	}
+	unknown := func(status string, answers []inventory.RevocationAnswer) bool {
+		return status == inventory.RevocationUnknown && slices.ContainsFunc(answers, func(a inventory.RevocationAnswer) bool {
+			return a.Reason == inventory.EvidenceRefused && strings.Contains(a.Detail, "--allow-fetch")
+		})
+	}
+	r := &v.Revocation
+	return unknown(r.Status, r.Answers) || slices.ContainsFunc(r.Intermediates, func(i inventory.IntermediateRevocation) bool {
+		return unknown(i.Status, i.Answers)
+	})
 }
 
 // deadConnection reports whether nothing came back at all. A refusal did: it
