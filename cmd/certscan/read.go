@@ -99,7 +99,7 @@ func (h *history) judgeAs(ctx context.Context, io streams, f trustFlags, opt ver
 	}
 	h.trust.apply(&opt)
 	h.trust.logs.tellStale(h.at, nil, noter(io))
-	if opt.Signatures, err = h.Signatures(ctx); err != nil {
+	if err = recall(ctx, h.DB, &opt); err != nil {
 		return err
 	}
 	if h.plain, err = verify.New(opt); err != nil {

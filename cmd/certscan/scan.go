@@ -348,7 +348,7 @@ func (j *scanJob) wire(ctx context.Context) error {
 	j.trust.apply(&opt)
 	var keep evidence.Options
 	if j.db != nil {
-		if opt.Signatures, err = j.db.Signatures(ctx); err != nil {
+		if err = recall(ctx, j.db, &opt); err != nil {
 			return err
 		}
 		keep.Cache, keep.CRLDir = j.db, crlDir(j.dbPath)

@@ -46,6 +46,7 @@ type daemon struct {
 	db         *store.DB
 	dbPath     string
 	signatures *store.Signatures
+	revoked    *store.Revocations
 	evidence   *evidence.Source // asks
 	remembered *evidence.Source // knows what was asked, and asks nobody
 	judge      liveJudge
@@ -81,7 +82,10 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.signatures, err = d.db.Signatures(ctx); err != nil {
 		return err
 	}
-	b, err := c.newBench(&d.habits, d.signatures, d.note)
+	if d.revoked, err = d.db.Revocations(ctx); err != nil {
+		return err
+	}
+	b, err := c.newBench(&d.habits, d.signatures, d.revoked, d.note)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (l *liveJudge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, 
 func (l *liveJudge) policies() *policies { return l.bench.Load().policies }
 
 // newBench reads trust stores and lists, and prepares to judge by them.
-func (c serveConfig) newBench(h *habits, signatures *store.Signatures, note func(string, ...any)) (*bench, error) {
+func (c serveConfig) newBench(h *habits, signatures *store.Signatures, revoked *store.Revocations, note func(string, ...any)) (*bench, error) {
 	b := &bench{policies: &policies{rules: policy.New(c.Policy), waivers: policy.NewWaivers(c.Waivers, now())}}
 	opt, flags, err := c.judging()
 	if err != nil {
@@ -45,7 +45,7 @@ func (c serveConfig) newBench(h *habits, signatures *store.Signatures, note func
 		return nil, err
 	}
 	b.trust.apply(&opt)
-	opt.Signatures = signatures
+	opt.Signatures, opt.Revoked = signatures, revoked
 	plain, err := verify.New(opt)
 	if err != nil {
 		return nil, err

@@ -110,7 +110,7 @@ func (d *daemon) replace(ctx context.Context) error {
 	if c.trust == nil {
 		c.trust = d.cfg.trust
 	}
-	b, err := c.newBench(&d.habits, d.signatures, d.note)
+	b, err := c.newBench(&d.habits, d.signatures, d.revoked, d.note)
 	if err != nil {
 		return err
 	}

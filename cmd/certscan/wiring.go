@@ -167,6 +167,15 @@ func readingEvidence(opt evidence.Options) (*evidence.Source, error) {
 // maxCRLBytes is the largest CRL that is fetched.
 const maxCRLBytes = 128 << 20
 
+// recall lets a judge know what earlier judgements proved.
+func recall(ctx context.Context, db *store.DB, opt *verify.Options) (err error) {
+	if opt.Signatures, err = db.Signatures(ctx); err != nil {
+		return err
+	}
+	opt.Revoked, err = db.Revocations(ctx)
+	return err
+}
+
 // crlDir is where the CRLs are kept that were fetched for the history at path.
 func crlDir(path string) string { return path + "-crl" }
 

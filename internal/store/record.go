@@ -28,12 +28,14 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 	for i := range results {
 		keys[i] = results[i].Target.Key()
 	}
-	return d.write(ctx, "record results", func(w *writer) error {
+	var revoked map[inventory.Fingerprint]inventory.RevocationAnswer
+	err := d.write(ctx, "record results", func(w *writer) error {
 		known, err := d.load(w, keys)
 		if err != nil {
 			return err
 		}
 		b := newBatch(w, millis(d.now()))
+		revoked = b.revoked
 		if b.open, err = w.openFindings(keys); err != nil {
 			return fmt.Errorf("open findings: %w", err)
 		}
@@ -41,6 +43,9 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 		for i, key := range keys {
 			if err := b.record(known[key], &results[i]); err != nil {
 				return fmt.Errorf("%s: %w", key, err)
+			}
+			if err := b.noteRevoked(d.revoked, &results[i]); err != nil {
+				return fmt.Errorf("%s: what is revoked: %w", key, err)
 			}
 			id := doneID(key)
 			d.cache.recorded(id)
@@ -58,6 +63,10 @@ func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Resu
 		_, err = w.exec(`INSERT INTO progress (scan, targets) VALUES (?, ?)`, scanID, done)
 		return err
 	})
+	if err == nil {
+		d.learn(revoked)
+	}
+	return err
 }
 
 // A batch is one call of Record.
@@ -70,11 +79,13 @@ type batch struct {
 	certificates, names, chains, targets bulk
 	views                                bulk
 	newViews                             []*knownView // of which the ids are not known yet
+
+	revoked map[inventory.Fingerprint]inventory.RevocationAnswer // what was not known to be
 }
 
 func newBatch(w *writer, now int64) *batch {
 	return &batch{
-		w: w, now: now,
+		w: w, now: now, revoked: make(map[inventory.Fingerprint]inventory.RevocationAnswer),
 		certificates: bulk{
 			into:    `INSERT INTO certificate (sha256, spki, issuer_key, tbs, not_before, not_after, first_seen, der)`,
 			columns: 8,

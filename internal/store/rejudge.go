@@ -22,12 +22,14 @@ func (d *DB) Rejudged(ctx context.Context, results []inventory.Result) (stored [
 	for i := range results {
 		keys[i] = results[i].Target.Key()
 	}
+	var revoked map[inventory.Fingerprint]inventory.RevocationAnswer
 	err = d.write(ctx, "record findings", func(w *writer) error {
 		known, err := d.load(w, keys)
 		if err != nil {
 			return err
 		}
 		b := newBatch(w, millis(d.now()))
+		revoked = b.revoked
 		if b.open, err = w.openFindings(keys); err != nil {
 			return fmt.Errorf("open findings: %w", err)
 		}
@@ -44,6 +46,9 @@ func (d *DB) Rejudged(ctx context.Context, results []inventory.Result) (stored [
 			if err := b.findings(key, judged, nil, b.now); err != nil {
 				return fmt.Errorf("%s: findings: %w", key, err)
 			}
+			if err := b.noteRevoked(d.revoked, r); err != nil {
+				return fmt.Errorf("%s: what is revoked: %w", key, err)
+			}
 			stored = append(stored, *r)
 		}
 		return nil
@@ -51,6 +56,7 @@ func (d *DB) Rejudged(ctx context.Context, results []inventory.Result) (stored [
 	if err != nil {
 		return nil, err
 	}
+	d.learn(revoked)
 	return stored, nil
 }
 

@@ -69,6 +69,8 @@ type DB struct {
 	mu    sync.Mutex // held while writing
 	w     *writer    // under mu; nil when read-only
 	cache knownCache // under mu
+
+	revoked *Revocations // under mu; nil until somebody asks for it
 }
 
 // Open opens the store at path. For writing it creates what is missing

@@ -33,6 +33,7 @@ type revocation struct {
 	cert    *cert
 	answers []inventory.RevocationAnswer
 	decides inventory.RevocationAnswer
+	before  bool // the last of answers is remembered, and nobody gives it now
 }
 
 // add takes an answer into account. Of several that are unknown the first
@@ -203,10 +204,27 @@ func (x *exam) ask(q question, ev inventory.EvidenceSet) revocation {
 			x.askFetched(&r, q, signers, ev)
 		}
 	}
+	if a, ok := x.revokedBefore(c); ok && !r.revoked() {
+		r.add(a)
+		r.before = true
+	}
 	if r.decides.Status == "" {
 		r.decides = x.unasked(q)
 	}
 	return r
+}
+
+// revokedBefore is what was once said of c, for good, whoever can be asked now.
+func (x *exam) revokedBefore(c *cert) (inventory.RevocationAnswer, bool) {
+	if x.judge.opt.Revoked == nil {
+		return inventory.RevocationAnswer{}, false
+	}
+	a, ok := x.judge.opt.Revoked.Revoked(c.info.SHA256)
+	if !ok || a.RevokedAt.After(x.now) {
+		return a, false
+	}
+	a.Detail = "it said so on " + date(a.ThisUpdate) + ", and what is revoked stays so"
+	return a, true
 }
 
 // unasked says why there is not one answer.

@@ -91,7 +91,11 @@ func (x *exam) reportUnknown(leaf *revocation) {
 
 // reportStaple judges what the server stapled, and whether it had to.
 func (x *exam) reportStaple(leaf *revocation) {
-	i := slices.IndexFunc(leaf.answers, func(a inventory.RevocationAnswer) bool { return a.Source == inventory.SourceStaple })
+	answers := leaf.answers
+	if leaf.before {
+		answers = answers[:len(answers)-1]
+	}
+	i := slices.IndexFunc(answers, func(a inventory.RevocationAnswer) bool { return a.Source == inventory.SourceStaple })
 	must := x.leaf.info.MustStaple
 	if i < 0 {
 		if must && x.couldStaple() {
@@ -99,7 +103,7 @@ func (x *exam) reportStaple(leaf *revocation) {
 		}
 		return
 	}
-	switch a := leaf.answers[i]; {
+	switch a := answers[i]; {
 	case a.Status != inventory.RevocationUnknown, a.Reason == unknownNotKept:
 	case a.Reason == inventory.UnknownStale:
 		severity := inventory.CodeStapleStale.DefaultSeverity()

@@ -26,6 +26,11 @@ type Blocklist interface {
 	Blocked(spki inventory.Fingerprint, modulus []byte) bool
 }
 
+// Revoked knows certificates that are revoked, and who said so.
+type Revoked interface {
+	Revoked(cert inventory.Fingerprint) (inventory.RevocationAnswer, bool)
+}
+
 // Options are what judgements depend on besides facts, evidence and time.
 type Options struct {
 	// Stores are judged against separately; the first that was chosen for the
@@ -66,6 +71,10 @@ type Options struct {
 
 	// OneCRL are revoked intermediates, as Mozilla lists them.
 	OneCRL []inventory.OneCRLEntry
+
+	// Revoked, if not nil, knows what was once found to be revoked, for good. It
+	// must be safe for concurrent use.
+	Revoked Revoked
 
 	// Logs are the known Certificate Transparency logs; nil if there is no list,
 	// and then every SCT is unverifiable.
