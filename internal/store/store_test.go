@@ -51,7 +51,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{
 			name:    "a newer schema",
 			prepare: func(t *testing.T, path string) { edit(t, path, `PRAGMA user_version = 99`) },
-			want:    []string{"schema 99", "this one knows 5", "newer certscan"},
+			want:    []string{"schema 99", "this one knows 6", "newer certscan"},
 		},
 		{
 			name:    "a newer schema, for reading",
