@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"net"
+	"net/http"
 	"net/url"
 	"reflect"
 	"strings"
@@ -65,5 +66,47 @@ store: {path: certscan.db}
 	s.get("/api/v1/sources", `"name":"core"`)
 	s.get("/sd?selector=owner%3Dweb", `"__meta_certscan_target":"`+target+`"`)
 	s.get("/", "name_mismatch")
+	s.end()
+}
+
+// Whoever asks for probes that are too short learns nothing, and hides nothing:
+// the next one connects, although several failed in a row.
+func TestProbeConnectsAfterFailures(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ca := issue(t, nil, lab.Spec{CommonName: "Probe Test CA", CA: true})
+	handler := lab.TLS(&tls.Config{Certificates: []tls.Certificate{lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))}})
+	answer := make(chan struct{})
+	addr := netListen(t, func(c net.Conn) {
+		select {
+		case <-answer:
+			lab.NewSwitch(handler).Handle(t.Context(), c)
+		case <-t.Context().Done():
+		}
+	})
+	_, port, _ := strings.Cut(addr, ":")
+	target := "shop.example@127.0.0.1:" + port
+	writeFiles(t, dir, map[string]string{"ca.pem": string(ca.PEM()), "certscan.yaml": `
+sources: [{name: core, targets: ["` + target + `"]}]
+scan: {interval: 1h, timeout: 5s, offers: default, accepts: false}
+trust: {stores: [ca.pem], revocation: "off"}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`})
+	s := startServe(t, dir+"/certscan.yaml")
+	for range 8 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/probe?target="+url.QueryEscape(target), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "0.6")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	close(answer)
+	s.get("/probe?target="+url.QueryEscape(target), "\ncertscan_probe_success 1")
 	s.end()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -52,6 +53,7 @@ type daemon struct {
 	judge      liveJudge
 	habits     habits
 	limiter    *scan.Limiter
+	callers    *scan.Limiter // of connections that somebody asks for by /probe
 	schedule   *scan.Schedule
 	confirm    *scan.Confirm
 	rejudge    *scan.Rejudge
@@ -122,6 +124,9 @@ func (d *daemon) wire() error {
 	if err := enoughFiles(&concurrency, false, d.note); err != nil {
 		return err
 	}
+	// Whoever asks for a probe chooses how long it may take. What fails for that
+	// must not speak of the fleet, and who asks wants an answer from the endpoint.
+	d.callers = scan.NewLimiter(scan.LimiterOptions{PerAddress: c.Scan.PerAddress, GiveUp: math.MaxInt})
 	d.limiter = scan.NewLimiter(scan.LimiterOptions{
 		Max: concurrency, PerAddress: c.Scan.PerAddress,
 		Rest: min(time.Minute, c.Scan.Interval/4), // what answers again is seen by the next examination

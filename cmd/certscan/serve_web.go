@@ -61,6 +61,7 @@ func (d *daemon) examineNow(ctx context.Context, t inventory.Target, timeout tim
 		t = watched // with its labels
 	}
 	place := d.place
+	place.Gate = gate{d.callers}
 	if allow != nil {
 		place.Gate = guardedGate{place.Gate, allow}
 	}
