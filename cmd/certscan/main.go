@@ -136,7 +136,7 @@ can tell what changed.
   certscan scan www.example.com smtp://mx.example.com
   certscan scan -f domains.txt --format csv -o inventory.csv
   certscan inventory --tier 30d         what expires next, from the last scans
-  certscan where '*.example.com'        who serves a certificate`,
+  certscan where '*.example.com'        who serves certificates below a name`,
 		SilenceErrors: true, // run prints them, once
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -56,7 +56,7 @@ Nothing is fetched without --fetch. Revocation is then judged by what --crl and
 		Example: `  certscan verify /etc/letsencrypt/live/*/fullchain.pem
   certscan verify --name shop.example.com fullchain.pem
   certscan verify --leaf cert.pem --chain chain.pem --roots root.pem
-  certscan verify --leaf cert.pem --issuer ca.pem --crl ca.crl
+  certscan verify --leaf cert.pem --chain ca.pem --roots root.pem --crl ca.crl
   certscan verify --at 2026-12-24 cert.pem
   certscan verify /etc/ssl/private --format json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), io, f, args) },
