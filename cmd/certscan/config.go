@@ -135,8 +135,11 @@ func checkConfig(ctx context.Context, io streams, path string, formOnly bool) er
 		}
 		listed += len(targets)
 	}
-	if len(cfg.Sources) == 0 {
+	switch {
+	case len(cfg.Sources) == 0:
 		note("%s names no sources: certscan serve needs some, scan --policy does not", path)
+	case listed == 0:
+		note("%s: no source has a target, so nothing would be watched", path)
 	}
 	_, err = fmt.Fprintf(io.out, "%s: good (sources: %d, targets: %d, rules: %d, waivers: %d)\n",
 		report.Clean(path), len(cfg.Sources), listed, len(cfg.Policy.Rules), len(cfg.Waivers))
