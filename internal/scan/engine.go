@@ -20,7 +20,7 @@ const (
 	batchDelay  = 500 * time.Millisecond // and the longest that one waits for others
 	lookAhead   = 64                     // targets read from memory together
 	needRounds  = 8                      // how often judging may ask for more evidence: issuers one above the other, a CRL, OCSP, and second addresses
-	needWaiters = 1024                   // targets that may wait for evidence without holding others up
+	needWaiters = 1024                   // targets that may wait for evidence, or to be recorded, without holding others up
 	workerIdle  = 10 * time.Second       // after which a worker with nothing to do ends
 	poolSamples = 6                      // handshakes with an address whose state comes and goes
 )
@@ -100,7 +100,7 @@ type Options struct {
 // An Engine sees targets through: examined, judged, recorded, reported.
 type Engine struct {
 	opt     Options
-	waiting chan struct{} // a place for each target that waits for evidence
+	waiting chan struct{} // a place for each target that waits for evidence or to be recorded
 }
 
 // New returns an Engine.
@@ -194,13 +194,25 @@ func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target
 
 // one sees an admitted target through.
 func (e *Engine) one(ctx context.Context, t inventory.Target, results chan<- inventory.Result) error {
-	r, complete, err := e.examine(ctx, t)
-	if err != nil {
+	done := sync.OnceFunc(e.opt.Admission.Done)
+	defer done()
+	r, known, err := e.examine(ctx, t)
+	if err == nil && ctx.Err() == nil {
+		select {
+		case e.waiting <- struct{}{}:
+			defer func() { <-e.waiting }()
+			done() // the network is free for the next one while we judge
+		default: // too many wait for evidence or the recorder: hold on to the admission, so that no more come
+		}
+		err = e.judgeAll(ctx, &r, known)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil // interrupted: --resume begins it again
+	case err != nil:
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	if complete { // else interrupted: --resume begins it again
-		results <- r // is read until it is closed, whatever happens
-	}
+	results <- r // is read until it is closed, whatever happens
 	return nil
 }
 
@@ -236,13 +248,11 @@ func (e *Engine) prefetch(ctx context.Context, targets []inventory.Target) error
 	return nil
 }
 
-// examine takes one admitted target through probing and judging.
-func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.Result, complete bool, err error) {
-	done := sync.OnceFunc(e.opt.Admission.Done)
-	defer done()
-	known, err := e.known(ctx, t)
-	if err != nil {
-		return r, false, unlessEnded(ctx, err)
+// examine probes a target, of which it also returns what is known.
+func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.Result, known []inventory.KnownView, err error) {
+	r.Target = t
+	if known, err = e.known(ctx, t); err != nil {
+		return r, nil, err
 	}
 	w := e.opt.Work(t)
 	for _, k := range known {
@@ -253,25 +263,11 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 	if e.opt.Accepts != nil {
 		w.Accepts = e.opt.Accepts(t, lastAsked(known))
 	}
-	r.Target = t
 	for o := range e.opt.Location.Examine(ctx, w) {
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})
 	}
-	if ctx.Err() != nil {
-		return r, false, nil
-	}
 	slices.SortStableFunc(r.Endpoints, byAddress) // not by who answered first
-
-	select {
-	case e.waiting <- struct{}{}:
-		defer func() { <-e.waiting }()
-		done() // the network is free for the next one while we judge
-	default: // too many wait for evidence: hold on to the admission, so that no more come
-	}
-	if err := e.judgeAll(ctx, &r, known); err != nil {
-		return r, false, unlessEnded(ctx, err)
-	}
-	return r, ctx.Err() == nil, nil
+	return r, known, nil
 }
 
 // byAddress orders endpoints by address, those of one address as they were made.

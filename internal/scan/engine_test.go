@@ -262,6 +262,41 @@ func TestAnInterruptedScanKeepsWhatWasSeen(t *testing.T) {
 	})
 }
 
+// A hung recorder records nothing until it is told to.
+type hung struct{ release chan struct{} }
+
+func (h hung) Record(context.Context, []inventory.Result) error { <-h.release; return nil }
+
+// A recorder that is slow, or hangs, holds examinations up, so that results do
+// not pile up in memory, and the schedule shows that it is behind.
+func TestARecorderThatHangsHoldsExaminationsUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10_000
+		f, h, ended := &fleet{answer: healthy}, hung{make(chan struct{})}, make(chan int)
+		begun := func() int {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return len(f.work)
+		}
+		go func() {
+			got, err := run(t, t.Context(), scan.Options{Location: f, Recorder: h}, n)
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- len(got)
+		}()
+		time.Sleep(time.Hour)
+		if got := begun(); got < 1000 || got > 2500 {
+			t.Errorf("%d of %d targets were begun while nothing was recorded, want some and not all", got, n)
+		}
+		close(h.release)
+		if got := <-ended; got != n {
+			t.Errorf("%d of %d targets were reported in the end", got, n)
+		}
+	})
+}
+
 func TestAScanThatCannotBeRecordedEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 const (
 	troubleEvery = 7 * time.Second
-	reloadEvery  = 20 * time.Second
+	reloadEvery  = 45 * time.Second
 	lookEvery    = 5 * time.Second
 	scrapers     = 4
 )

@@ -16,13 +16,17 @@ import (
 func (d *DB) Renewals(ctx context.Context, key string) (map[string][]inventory.Renewal, error) {
 	found := make(map[string][]inventory.Renewal)
 	err := d.snapshot(ctx, "read renewals", func(tx *sql.Tx) error {
+		of, args := "", []any(nil)
+		if key != "" { // of its own, so that the index by target is used
+			of, args = "AND target = ?1", []any{key}
+		}
 		rows, err := tx.QueryContext(ctx, `
 			WITH served AS (
 				SELECT target, address, location, seq, first_seen, chain FROM span
-				WHERE chain IS NOT NULL AND offer = 'default' AND (?1 = '' OR target = ?1)
+				WHERE chain IS NOT NULL AND offer = 'default' `+of+`
 				UNION ALL
 				SELECT target, address, location, seq, first_seen, chain FROM view AS v
-				WHERE chain IS NOT NULL AND offer = 'default' AND (?1 = '' OR target = ?1) AND EXISTS (
+				WHERE chain IS NOT NULL AND offer = 'default' `+of+` AND EXISTS (
 					SELECT 1 FROM span AS s WHERE s.target = v.target)
 			)
 			SELECT s.target, s.address || '|' || s.location, s.first_seen, l.not_before, l.not_after
@@ -30,7 +34,7 @@ func (d *DB) Renewals(ctx context.Context, key string) (map[string][]inventory.R
 			JOIN chain AS c ON c.id = s.chain
 			JOIN certificate AS l ON l.sha256 = substr(c.certificates, 1, 32)
 			WHERE l.not_after > l.not_before
-			ORDER BY s.target, s.address, s.location, s.seq`, key)
+			ORDER BY s.target, s.address, s.location, s.seq`, args...)
 		var (
 			target, view string
 			last         servedLeaf
