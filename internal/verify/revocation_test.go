@@ -382,6 +382,47 @@ func TestStaples(t *testing.T) {
 	}
 }
 
+// A memory knows certificates that were once revoked.
+type memory map[inventory.Fingerprint]inventory.RevocationAnswer
+
+func (m memory) Revoked(cert inventory.Fingerprint) (inventory.RevocationAnswer, bool) {
+	a, ok := m[cert]
+	return a, ok
+}
+
+// What was once revoked stays so, also where the lists of now say otherwise; but
+// not before it was, and it is no staple of now.
+func TestWhatWasRevokedStaysSo(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	leaf := ca.leaf(t, mustStaple)
+	said := inventory.RevocationAnswer{
+		Source: inventory.SourceStaple, Status: inventory.RevocationRevoked, Reason: "keyCompromise", RevokedAt: now.Add(-2 * day), ThisUpdate: now.Add(-day),
+	}
+	j, err := verify.New(verify.Options{
+		Stores: []inventory.TrustStore{storeOf("test", false, root)}, Revocation: inventory.RevocationSoft,
+		Revoked: memory{inventory.FingerprintOf(leaf.Raw): said},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := factsOf(ders(leaf, ca))
+	f.Given.CRLs = []*inventory.CRL{ca.revokes(t)}
+	got, _ := j.Judge(f, nil, now)
+	v := got.Verdict.Revocation
+	if have, want := words(v.Status, v.Source, v.Reason), "revoked staple keyCompromise"; have != want || len(v.Answers) != 2 {
+		t.Errorf("%q by %+v, want %q", have, v.Answers, want)
+	}
+	if have, want := revocationCodes(got), "must_staple_missing revoked"; have != want {
+		t.Errorf("codes = %q, want %q", have, want)
+	}
+	before, _ := j.Judge(f, nil, now.Add(-3*day))
+	if v := before.Verdict.Revocation; v.Status == inventory.RevocationRevoked {
+		t.Errorf("before it was revoked: %+v", v)
+	}
+}
+
 // What is not trusted can be revoked all the same.
 func TestRevocationWithoutTrust(t *testing.T) {
 	t.Parallel()
