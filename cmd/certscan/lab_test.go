@@ -35,7 +35,7 @@ func scanLab(t *testing.T, fleet *lab.Lab, scenarios []lab.Scenario, db string) 
 	_, f := scanCommand(io)
 	first := scenarios[0]
 	f.format, f.quiet, f.db, f.failOn = "json", true, db, "never"
-	f.timeout = 3 * time.Second
+	f.timeout = 10 * time.Second
 	f.resolver, f.allowFetch = []string{fleet.Resolver()}, fleet.AllowFetch()
 	f.samples = max(1, first.Samples)
 	if len(first.Offers) > 0 {
