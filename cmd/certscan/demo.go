@@ -165,9 +165,12 @@ func demoJob(io streams, f demoFlags, fleet *lab.Lab, dir string) (*scanJob, []s
 // lookAt is what a newcomer should not miss.
 const lookAt = `
 What to look at:
-  one-stale-node      was renewed on two of its three addresses; the third is named
-  rsa-beside-expired  its RSA certificate has expired beside a good ECDSA one, which is all that most clients see
-  incomplete          works in browsers, fails in curl and Java; the message names the issuer to add
+  one-stale-node      was renewed on two of its three addresses; the third is
+                      named
+  rsa-beside-expired  its RSA certificate has expired beside a good ECDSA one,
+                      which is all that most clients see
+  incomplete          works in browsers, fails in curl and Java; the message
+                      names the issuer to add
 `
 
 // stay keeps the fleet up until ctx ends.

@@ -65,6 +65,31 @@ type streams struct {
 	errTerminal bool
 }
 
+// noteWriter writes to a terminal, and breaks what certscan notes there between
+// words. What else is written, a progress bar, passes as it is.
+type noteWriter struct {
+	terminal // for its size
+	width    int
+}
+
+// A terminal is what [os.Stderr] is.
+type terminal interface {
+	io.Writer
+	Fd() uintptr
+}
+
+// Write implements [io.Writer].
+func (n noteWriter) Write(p []byte) (int, error) {
+	text, whole := strings.CutSuffix(string(p), "\n")
+	if !whole || !strings.HasPrefix(text, "certscan: ") || strings.Contains(text, "\n") {
+		return n.terminal.Write(p)
+	}
+	if _, err := io.WriteString(n.terminal, report.Wrap(text, n.width)+"\n"); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // colour reports whether the answer may be coloured (https://no-color.org).
 func (s streams) colour() bool {
 	return s.outWidth > 0 && s.env("NO_COLOR") == "" && s.env("TERM") != "dumb"
@@ -77,7 +102,9 @@ func main() {
 	if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
 		io.outWidth = w
 	}
-	io.errTerminal = term.IsTerminal(int(os.Stderr.Fd()))
+	if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
+		io.errTerminal, io.err = true, noteWriter{os.Stderr, w}
+	}
 	os.Exit(run(ctx, os.Args[1:], io))
 }
 

@@ -101,7 +101,7 @@ func readOneCRL(path string) ([]inventory.OneCRLEntry, []error, error) {
 }
 
 // revocationLine tells a person what is known of revocation, if it was asked for.
-func revocationLine(w writer, v *inventory.Verdict) {
+func revocationLine(w writer, v *inventory.Verdict, opt report.Options) {
 	if v == nil || v.Revocation.Status == inventory.NotChecked || v.Revocation.Status == "" {
 		return
 	}
@@ -119,5 +119,5 @@ func revocationLine(w writer, v *inventory.Verdict) {
 	if r.Detail != "" {
 		text += ": " + r.Detail
 	}
-	fmt.Fprintf(w, "%-12s %s\n", "Revocation", report.Clean(text))
+	report.Fact(w, "Revocation", report.Clean(text), opt)
 }

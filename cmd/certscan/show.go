@@ -192,7 +192,7 @@ func (s shower) target(ctx context.Context, name string) error {
 func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt report.Options) error {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-12s %s\n", report.Clean(name), report.Clean(value))
+			report.Fact(w, report.Clean(name), report.Clean(value), opt)
 		}
 	}
 	line("Target", r.Target.Key())
@@ -205,7 +205,7 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 	if x := r.Judgement.Expiry; x != nil {
 		line("Expires", strings.TrimSpace(fmt.Sprintf("%s, by %s %s", x.At.Format(time.DateTime), x.By, x.Subject)))
 	}
-	findings(w, r.Judgement.Findings)
+	findings(w, r.Judgement.Findings, opt)
 
 	shown := make(map[inventory.Fingerprint]string) // chain to the view that it was drawn for
 	for i, e := range r.Endpoints {
@@ -217,7 +217,7 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 			line("TLS", strings.Join(nonEmpty(t.Version, t.CipherSuite, t.Group, t.ALPN), ", "))
 		}
 		line("Seen", fmt.Sprintf("%d times like this, since %s, last %s", v.Count, v.FirstSeen.Format(time.DateTime), v.LastProbe.Format(time.DateTime)))
-		findings(w, e.Judgement.Findings)
+		findings(w, e.Judgement.Findings, opt)
 		if e.Judgement.Certificate == nil {
 			continue
 		}
@@ -230,8 +230,8 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 		if !e.Judgement.LastSeen.IsZero() {
 			line("Last served", e.Judgement.LastSeen.Format(time.DateTime))
 		}
-		revocationLine(w, e.Judgement.Verdict)
-		timestamps(w, e.Judgement.Verdict)
+		revocationLine(w, e.Judgement.Verdict, opt)
+		timestamps(w, e.Judgement.Verdict, opt)
 		fmt.Fprintln(w)
 		if err := report.Tree(w, *e.Judgement.Certificate, e.Judgement.Chain, e.Judgement.Verdict.Trust.Stores, opt); err != nil {
 			return err
@@ -240,14 +240,14 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 	return nil
 }
 
-// findings writes one line for each finding.
-func findings(w writer, list []inventory.Finding) {
+// findings writes one paragraph for each finding.
+func findings(w writer, list []inventory.Finding, opt report.Options) {
 	for _, f := range list {
 		since := ""
 		if !f.Since.IsZero() {
 			since = ", since " + f.Since.Format(time.DateTime)
 		}
-		fmt.Fprintf(w, "%-12s %s: %s (%s%s%s)\n", "Finding", codeAndRule(f), report.Clean(f.Message), f.Severity, since, waivedNote(f))
+		report.Fact(w, "Finding", fmt.Sprintf("%s: %s (%s%s%s)", codeAndRule(f), report.Clean(f.Message), f.Severity, since, waivedNote(f)), opt)
 	}
 }
 

@@ -97,12 +97,12 @@ func (l logList) tellStale(at time.Time, own *scan.OwnSide, note func(string, ..
 }
 
 // timestamps writes what the SCTs prove, where they matter.
-func timestamps(w writer, v *inventory.Verdict) {
+func timestamps(w writer, v *inventory.Verdict, opt report.Options) {
 	if v == nil || v.CT.Status == inventory.CTNotApplicable && len(v.CT.SCTs) == 0 {
 		return
 	}
 	said := strings.Join(nonEmpty(v.CT.Status, v.CT.Detail), ": ")
-	fmt.Fprintf(w, "%-12s %s\n", "SCTs", report.Clean(said))
+	report.Fact(w, "SCTs", report.Clean(said), opt)
 	for _, s := range v.CT.SCTs {
 		what := s.Status
 		if s.Detail != "" {
@@ -112,7 +112,7 @@ func timestamps(w writer, v *inventory.Verdict) {
 		if s.Log != "" {
 			from = fmt.Sprintf(" of %s (%s)", s.Log, s.Operator)
 		}
-		fmt.Fprintf(w, "%-12s %s\n", "", report.Clean(fmt.Sprintf("by %s%s: %s", s.Source, from, what)))
+		report.Fact(w, "", report.Clean(fmt.Sprintf("by %s%s: %s", s.Source, from, what)), opt)
 	}
 }
 

@@ -446,12 +446,12 @@ func writeVerdicts(w writer, format string, verdicts []fileVerdict, opt report.O
 		}
 		fmt.Fprintf(w, "%s\n", report.Clean(where))
 		if v.Problem != "" {
-			fmt.Fprintf(w, "%-12s %s\n", "Unreadable", report.Clean(v.Problem))
+			report.Fact(w, "Unreadable", report.Clean(v.Problem), opt)
 			continue
 		}
-		findings(w, v.Findings)
-		revocationLine(w, v.Verdict)
-		timestamps(w, v.Verdict)
+		findings(w, v.Findings, opt)
+		revocationLine(w, v.Verdict, opt)
+		timestamps(w, v.Verdict, opt)
 		var stores []inventory.StoreVerdict
 		if v.Verdict != nil {
 			stores = v.Verdict.Trust.Stores

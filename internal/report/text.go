@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -174,6 +175,22 @@ func wrap(s string, w int) []string {
 	}
 	return append(lines, line)
 }
+
+// Fact writes a name and what there is to say of it, within the terminal if w is
+// one. Foreign text in value is to be cleaned before.
+func Fact(w io.Writer, name, value string, opt Options) {
+	const indent = 13
+	for i, line := range wrap(value, opt.Width-indent) {
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(w, "%-12s %s\n", name, line)
+	}
+}
+
+// Wrap breaks text between words into lines of at most w columns, all but the
+// first indented by two; a longer word stays whole. w 0 or less is no limit.
+func Wrap(s string, w int) string { return strings.Join(wrap(s, w-2), "\n  ") }
 
 // A style is how a piece of text looks on a terminal with colours.
 type style string
