@@ -165,18 +165,18 @@ func (d *daemon) reload(ctx context.Context) error {
 
 // A sample is what the daemon's metrics say at one moment.
 type sample struct {
-	probes   float64            // examinations since it started
-	ended    map[string]float64 // the same by how they ended
-	lag      float64            // seconds
-	last     map[string]float64 // by target: when it was examined last
-	findings float64
+	at     float64            // when it was asked for, in seconds since 1970
+	probes float64            // examinations since it started
+	ended  map[string]float64 // the same by how they ended
+	lag    float64            // seconds
+	last   map[string]float64 // by target: when it was examined last
 }
 
 var series = regexp.MustCompile(`^(\w+)(?:\{(.*)\})? ([^ ]+)$`)
 
 // sample scrapes.
 func (d *daemon) sample(ctx context.Context) (*sample, error) {
-	s := &sample{last: make(map[string]float64), ended: make(map[string]float64)}
+	s := &sample{at: float64(time.Now().UnixMilli()) / 1000, last: make(map[string]float64), ended: make(map[string]float64)}
 	err := d.get(ctx, "/metrics", func(line string) {
 		if !strings.HasPrefix(line, "certscan_") {
 			return
@@ -198,8 +198,6 @@ func (d *daemon) sample(ctx context.Context) (*sample, error) {
 		case "certscan_endpoint_last_probe_timestamp_seconds":
 			t := label(m[2], "target")
 			s.last[t] = max(s.last[t], v)
-		case "certscan_findings":
-			s.findings += v
 		}
 	})
 	return s, err

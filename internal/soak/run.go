@@ -20,9 +20,10 @@ import (
 
 const (
 	troubleEvery = 7 * time.Second
-	reloadEvery  = 45 * time.Second
-	lookEvery    = 5 * time.Second
-	scrapers     = 4
+	scrapeEvery  = 5 * time.Second // by each of the scrapers
+	scrapers     = 3
+	lookEvery    = 15 * time.Second
+	reloads      = 5 // each judges the whole fleet again
 )
 
 // A run is one soak.
@@ -144,7 +145,8 @@ func (r *run) work(ctx context.Context, d *daemon) error {
 	for i := range scrapers {
 		g.Go(func() error { return r.scrape(gctx, d, i, scraped) })
 	}
-	g.Go(func() error { return r.trouble(gctx, d, begun) })
+	g.Go(func() error { return r.trouble(gctx, d) })
+	g.Go(func() error { return r.look(gctx, d, begun) })
 	err := g.Wait()
 	close(scraped)
 	for n := range scraped {
@@ -156,13 +158,11 @@ func (r *run) work(ctx context.Context, d *daemon) error {
 	return err
 }
 
-// trouble lets one thing after the other happen, and looks whether the daemon
-// keeps up.
-func (r *run) trouble(ctx context.Context, d *daemon, begun time.Time) error {
-	strike, reload, look := time.NewTicker(troubleEvery), time.NewTicker(reloadEvery), time.NewTicker(lookEvery)
+// trouble lets one thing after the other happen.
+func (r *run) trouble(ctx context.Context, d *daemon) error {
+	strike, reload := time.NewTicker(troubleEvery), time.NewTicker(r.duration/(reloads+1))
 	defer strike.Stop()
 	defer reload.Stop()
-	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -178,38 +178,43 @@ func (r *run) trouble(ctx context.Context, d *daemon, begun time.Time) error {
 				return err
 			}
 			r.reloads++
-		case <-look.C:
-			if err := r.look(ctx, d, begun); err != nil && ctx.Err() == nil {
-				return err
-			}
 		}
 	}
 }
 
 // look notes how long targets were not examined, and how far scanning is behind.
 func (r *run) look(ctx context.Context, d *daemon, begun time.Time) error {
-	s, err := d.sample(ctx)
-	if err != nil {
-		return err
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		s, err := d.sample(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(s.last) != r.endpoints {
+			return fmt.Errorf("the metrics have %d targets, want %d", len(s.last), r.endpoints)
+		}
+		r.behind = max(r.behind, s.lag)
+		for _, last := range s.last {
+			// Before things began nothing was due.
+			waited := s.at - max(last, float64(begun.Unix()))
+			r.longest = max(r.longest, waited-s.lag)
+		}
 	}
-	if len(s.last) != r.endpoints {
-		return fmt.Errorf("the metrics have %d targets, want %d", len(s.last), r.endpoints)
-	}
-	r.behind = max(r.behind, s.lag)
-	now := float64(time.Now().UnixMilli()) / 1000
-	for _, last := range s.last {
-		// Before things began nothing was due.
-		waited := now - max(last, float64(begun.UnixMilli())/1000)
-		r.longest = max(r.longest, waited-s.lag)
-	}
-	return nil
 }
 
-// scrape asks for pages as fast as they come, and sometimes goes away in the
-// middle.
+// scrape asks for pages, and sometimes goes away in the middle.
 func (r *run) scrape(ctx context.Context, d *daemon, i int, scraped chan<- int) error {
 	pages := []string{"/metrics", "/api/v1/findings?limit=1000", "/sd", "/metrics/targets?shard=0&shards=3", "/api/v1/targets", "/"}
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(scrapeEvery)
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		if n%10 == 9 {
