@@ -83,7 +83,9 @@ func scanner(opt Options) group {
 				description: "No certscan has been scraped for 15 minutes. Alerts about certificates go on with what was known last; what has changed since is not seen.",
 			},
 			{
-				alert: "CertscanScrapeFailing", expr: fmt.Sprintf("up{job=~%q} == 0", opt.Job), hold: "15m", severity: inventory.Warning,
+				// While no certscan is there at all, CertscanDown says so, and this would
+				// only be told late, when it is over.
+				alert: "CertscanScrapeFailing", expr: fmt.Sprintf("up{job=~%q} == 0\nunless on () absent(certscan_build_info)", opt.Job), hold: "15m", severity: inventory.Warning,
 				summary:     "{{ $labels.instance }}: Prometheus cannot scrape certscan",
 				description: "Job {{ $labels.job }}, instance {{ $labels.instance }}. It is down, still loading, too slow for the scrape timeout, or refuses the credentials.",
 			},
