@@ -65,7 +65,7 @@ func soak(ctx context.Context, s settings) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build: %w", err)
 	}
-	fleet, err := lab.Start(ctx, lab.Options{Scenarios: []string{}, Endpoints: s.endpoints, DeadFraction: 0.02})
+	fleet, err := lab.Start(ctx, lab.Options{Scenarios: []string{}, Endpoints: s.endpoints, DeadFraction: 0.01})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	troubleEvery = 7 * time.Second
+	troubleEvery = 15 * time.Second
 	scrapeEvery  = 5 * time.Second // by each of the scrapers
 	scrapers     = 3
 	lookEvery    = 15 * time.Second
