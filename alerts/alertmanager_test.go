@@ -3,6 +3,8 @@ package alerts_test
 import (
 	"strings"
 	"testing"
+
+	"example.com/certscan/internal/promtest"
 )
 
 // configured puts the example and its template into a folder, as a user would.
@@ -16,7 +18,7 @@ func configured(t *testing.T) string {
 
 func TestAlertmanagerExampleIsValid(t *testing.T) {
 	t.Parallel()
-	amtool := find(t, "prometheus-alertmanager", "amtool")
+	amtool := promtest.Find(t, "amtool")
 	out := tool(t, configured(t), amtool, "check-config", "alertmanager.yml")
 	for _, want := range []string{" - 1 templates", "SUCCESS"} {
 		if !strings.Contains(out, want) {
@@ -27,7 +29,7 @@ func TestAlertmanagerExampleIsValid(t *testing.T) {
 
 func TestRoutes(t *testing.T) {
 	t.Parallel()
-	amtool := find(t, "prometheus-alertmanager", "amtool")
+	amtool := promtest.Find(t, "amtool")
 	dir := configured(t)
 	for _, tt := range []struct {
 		name   string

@@ -1,21 +1,16 @@
 package alerts_test
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"example.com/certscan/alerts"
+	"example.com/certscan/internal/promtest"
 )
 
 // An exporter serves what certscan would.
@@ -68,7 +63,6 @@ func (e *exporter) become(t *testing.T, expiry time.Time, away bool, n int) {
 // are printed by default.
 func startPrometheus(t *testing.T, target, alertmanager string) {
 	t.Helper()
-	path := find(t, "prometheus", "prometheus")
 	dir := write(t, map[string]string{
 		"certscan.rules.yml": print(t, alerts.Options{}),
 		"prometheus.yml": `
@@ -82,51 +76,7 @@ alerting:
   - static_configs: [{targets: ['` + alertmanager + `']}]
 `,
 	})
-	background(t, exec.CommandContext(t.Context(), path, "--config.file="+filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0"), dir)
-}
-
-// background starts a server of the Prometheus family and returns the address
-// that it listens on. It ends with the test.
-func background(t *testing.T, cmd *exec.Cmd, dir string) string {
-	t.Helper()
-	cmd.Dir = dir
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, done := make(chan string, 1), make(chan struct{})
-	var said bytes.Buffer // owned by the goroutine until done is closed
-	go func() {
-		defer close(done)
-		listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				address <- m[1]
-			}
-		}
-		_, _ = io.Copy(io.Discard, log) // after a line too long for the scanner
-	}()
-	t.Cleanup(func() {
-		<-done
-		_ = cmd.Wait() // ended by the context
-		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), tail(said.String()))
-		}
-	})
-	select {
-	case a := <-address:
-		return a
-	case <-done:
-		t.Fatalf("%s ended:\n%s", cmd.Path, said.String())
-	case <-time.After(60 * time.Second):
-		t.Fatalf("%s does not listen", cmd.Path)
-	}
-	return ""
+	promtest.Prometheus(t, dir)
 }
 
 // TestEndToEnd lets a certificate enter a tier, its exporter go away and come

@@ -6,11 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/certscan/internal/promtest"
 )
 
 // A message is what Alertmanager sent to one of its receivers.
@@ -43,7 +43,6 @@ func receivers(t *testing.T) (url string, messages <-chan message) {
 // receivers at url, and waiting times of a moment. It returns its address.
 func startAlertmanager(t *testing.T, url string) string {
 	t.Helper()
-	path := find(t, "prometheus-alertmanager", "prometheus-alertmanager")
 	dir := write(t, map[string]string{
 		"slack_url": url + "/slack", "pagerduty_web": "key", "pagerduty_platform": "key", "deploy_token": "token",
 		"certscan.tmpl": read(t, "certscan.tmpl"),
@@ -56,8 +55,7 @@ func startAlertmanager(t *testing.T, url string) string {
 			"group_interval: 10m", "group_interval: 300ms",
 		).Replace(read(t, "alertmanager.example.yml")),
 	})
-	return background(t, exec.CommandContext(t.Context(), path, "--config.file=alertmanager.yml", "--storage.path="+filepath.Join(dir, "data"),
-		"--web.listen-address=127.0.0.1:0", "--cluster.listen-address="), dir)
+	return promtest.Alertmanager(t, dir)
 }
 
 // An alert as Prometheus sends it.

@@ -2,41 +2,16 @@ package alerts_test
 
 import (
 	"bytes"
-	_ "embed"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/certscan/alerts"
+	"example.com/certscan/internal/promtest"
 )
-
-// packages are the Debian packages that the tests need; .ci/run installs them.
-//
-//go:embed packages.txt
-var packages string
-
-// find returns a program of one of the packages. Without it a test is left out,
-// or fails where CERTSCAN_PEERS=require is in the environment.
-func find(t *testing.T, pkg, program string) string {
-	t.Helper()
-	if !slices.Contains(strings.Fields(packages), pkg) {
-		t.Fatalf("packages.txt lacks %q", pkg)
-	}
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	why := "no " + program + " here: apt-get install " + pkg
-	if os.Getenv("CERTSCAN_PEERS") == "require" {
-		t.Fatalf("%s (CERTSCAN_PEERS=require)", why)
-	}
-	t.Skipf("left out: %s", why)
-	return ""
-}
 
 // tool runs a program in dir, which has to succeed, and returns what it says.
 func tool(t *testing.T, dir, path string, args ...string) string {
@@ -74,7 +49,7 @@ func write(t *testing.T, files map[string]string) string {
 
 func TestRulesAreValid(t *testing.T) {
 	t.Parallel()
-	promtool := find(t, "prometheus", "promtool")
+	promtool := promtest.Find(t, "promtool")
 	_, textfile, _ := strings.Cut(read(t, "../docs/prometheus-textfile.md"), "\n```yaml\n")
 	textfile, _, _ = strings.Cut(textfile, "```")
 	files := map[string]string{"compat.yml": read(t, "compat.rules.yml"), "textfile.yml": textfile}
@@ -111,7 +86,7 @@ func TestRulesAreValid(t *testing.T) {
 // scanner's own alerts, compatibility.
 func TestUnits(t *testing.T) {
 	t.Parallel()
-	promtool := find(t, "prometheus", "promtool")
+	promtool := promtest.Find(t, "promtool")
 	files, err := filepath.Glob("tests/*.yml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("find the unit tests: %v", err)

@@ -10,6 +10,7 @@ import (
 
 	"example.com/certscan/alerts"
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/promtest"
 )
 
 // told says which alert each finding raises.
@@ -46,7 +47,7 @@ func told() map[string][]inventory.Code {
 // and none for the other.
 func TestFindings(t *testing.T) {
 	t.Parallel()
-	promtool := find(t, "prometheus", "promtool")
+	promtool := promtest.Find(t, "promtool")
 	var series, want strings.Builder
 	for alert, codes := range told() {
 		for i, code := range codes {
@@ -138,7 +139,7 @@ func renewals(target string, lifetime time.Duration, share, jitter float64, step
 // stops shows that somebody would be.
 func TestAHealthyYear(t *testing.T) {
 	t.Parallel()
-	promtool := find(t, "prometheus", "promtool")
+	promtool := promtest.Find(t, "promtool")
 	const (
 		step  = 6 * time.Hour
 		steps = int(365 * day / step)

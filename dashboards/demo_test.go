@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/certscan/dashboards"
+	"example.com/certscan/internal/promtest"
 )
 
 // build compiles the program as a user would. The files are opened so that the
@@ -89,7 +90,7 @@ func uneventful() map[string]string {
 // watches the lab. What is of one target may have its answer from any.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	find(t, "prometheus")
+	promtest.Find(t, "prometheus")
 	begin := time.Now()
 	p := startPrometheus(t, startDemo(t))
 	for _, name := range dashboards.Names() {

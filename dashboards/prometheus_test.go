@@ -1,39 +1,20 @@
 package dashboards_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-// find returns a program of Debian's package prometheus, which .ci/run installs.
-// Without it a test is left out, or fails where CERTSCAN_PEERS=require is in the
-// environment.
-func find(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	why := "no " + program + " here: apt-get install prometheus"
-	if os.Getenv("CERTSCAN_PEERS") == "require" {
-		t.Fatalf("%s (CERTSCAN_PEERS=require)", why)
-	}
-	t.Skipf("left out: %s", why)
-	return ""
-}
+	"example.com/certscan/internal/promtest"
+)
 
 // A prometheus scrapes five times a second.
 type prometheus struct{ address string }
@@ -41,57 +22,21 @@ type prometheus struct{ address string }
 // startPrometheus scrapes the addresses until the test ends.
 func startPrometheus(t *testing.T, scraped ...string) prometheus {
 	t.Helper()
-	path, dir := find(t, "prometheus"), t.TempDir()
+	dir := t.TempDir()
 	config := fmt.Sprintf("global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: certscan\n  static_configs: [{targets: ['%s']}]\n", strings.Join(scraped, "', '"))
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), path, "--config.file="+filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0")
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	listening, done := make(chan string, 1), make(chan struct{})
-	var said bytes.Buffer // owned by the goroutine until done is closed
-	go func() {
-		defer close(done)
-		at := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if m := at.FindStringSubmatch(lines.Text()); m != nil {
-				listening <- m[1]
-			}
+	a := promtest.Prometheus(t, dir)
+	until(t, "prometheus is ready", func() bool {
+		resp, err := http.Get("http://" + a + "/-/ready")
+		if err != nil {
+			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, log) // after a line too long for the scanner
-	}()
-	t.Cleanup(func() {
-		<-done
-		_ = cmd.Wait() // ended by the context
-		if t.Failed() {
-			t.Logf("prometheus said:\n%s", said.String())
-		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
 	})
-	select {
-	case a := <-listening:
-		until(t, "prometheus is ready", func() bool {
-			resp, err := http.Get("http://" + a + "/-/ready")
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			return resp.StatusCode == http.StatusOK
-		})
-		return prometheus{a}
-	case <-done:
-		t.Fatalf("prometheus ended:\n%s", said.String())
-	case <-time.After(60 * time.Second):
-		t.Fatal("prometheus does not listen")
-	}
-	return prometheus{}
+	return prometheus{a}
 }
 
 // A series is one element of an answer.

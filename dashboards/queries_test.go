@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"example.com/certscan/dashboards"
+	"example.com/certscan/internal/promtest"
 )
 
 // quiet are the queries that have no answer here, with the reason.
@@ -23,7 +24,7 @@ func quiet() map[string]string {
 // dashboards ask: each query has an answer.
 func TestQueries(t *testing.T) {
 	t.Parallel()
-	find(t, "prometheus")
+	promtest.Find(t, "prometheus")
 	begin := time.Now()
 	c := startCertscan(t)
 	p := startPrometheus(t, c.address)

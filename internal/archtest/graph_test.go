@@ -45,13 +45,14 @@ func allowed() map[string][]string {
 		"internal/bench":       {"internal/export", "internal/inventory", "internal/lab"},
 		"internal/conformance": words,
 		"internal/peers":       words,
+		"internal/promtest":    {},
 		"internal/soak":        {"internal/inventory", "internal/lab", "internal/store"},
 	}
 }
 
 // onlyTests may import these: they are tests, help them, or measure.
 func onlyTests() []string {
-	return []string{"internal/archtest", "internal/bench", "internal/conformance", "internal/peers", "internal/soak", "internal/storetest"}
+	return []string{"internal/archtest", "internal/bench", "internal/conformance", "internal/peers", "internal/promtest", "internal/soak", "internal/storetest"}
 }
 
 // manyInTests are the packages whose tests look at several others together.
@@ -127,7 +128,7 @@ func TestGraph(t *testing.T) {
 			}
 			switch {
 			case slices.Contains(may, dep):
-			case f.test && (dep == f.pkg || dep == "internal/lab" || dep == "internal/storetest"):
+			case f.test && (dep == f.pkg || dep == "internal/lab" || dep == "internal/promtest" || dep == "internal/storetest"):
 			case f.test && (slices.Contains(manyInTests(), f.pkg) || slices.Contains(inTests()[f.pkg], dep)):
 			case f.pkg == wiring && !slices.Contains(onlyTests(), dep):
 			default:

@@ -22,6 +22,7 @@ import (
 	"example.com/certscan/internal/lab"
 	"example.com/certscan/internal/location"
 	"example.com/certscan/internal/probe"
+	"example.com/certscan/internal/promtest"
 	"example.com/certscan/internal/resolve"
 	"example.com/certscan/internal/verify"
 )
@@ -117,7 +118,7 @@ func real(t *testing.T, l *lab.Lab) examine {
 // queries that people have for those.
 func TestOthersRulesAndDashboards(t *testing.T) {
 	t.Parallel()
-	prometheus(t, "prometheus")
+	promtest.Find(t, "prometheus")
 	names := make(map[string]bool)
 	for _, endpoints := range compatEndpoints() {
 		for name := range endpoints {
@@ -212,7 +213,7 @@ func TestCompatRulesAreValid(t *testing.T) {
 	if err := os.WriteFile(path, []byte(compatRules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), prometheus(t, "promtool"), "check", "rules", path).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), promtest.Find(t, "promtool"), "check", "rules", path).CombinedOutput(); err != nil {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
 }

@@ -1,41 +1,22 @@
 package export_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/promtest"
 )
-
-// prometheus is Debian's, which .ci/run installs. Without it a test is left
-// out, or fails where CERTSCAN_PEERS=require is in the environment.
-func prometheus(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	why := "no " + program + " here: apt-get install prometheus"
-	if os.Getenv("CERTSCAN_PEERS") == "require" {
-		t.Fatalf("%s (CERTSCAN_PEERS=require)", why)
-	}
-	t.Skipf("left out: %s", why)
-	return ""
-}
 
 // A server is a Prometheus that runs.
 type server struct{ address string }
@@ -43,50 +24,13 @@ type server struct{ address string }
 // start runs Prometheus with a configuration, and rules, until the test ends.
 func start(t *testing.T, config, rules string) server {
 	t.Helper()
-	path, dir := prometheus(t, "prometheus"), t.TempDir()
+	dir := t.TempDir()
 	for name, text := range map[string]string{"prometheus.yml": config, "rules.yml": rules} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), path, "--config.file="+filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0")
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	listening, done := make(chan string, 1), make(chan struct{})
-	var said bytes.Buffer // owned by the goroutine until done is closed
-	go func() {
-		defer close(done)
-		at := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			said.WriteString(lines.Text() + "\n")
-			if m := at.FindStringSubmatch(lines.Text()); m != nil {
-				listening <- m[1]
-			}
-		}
-		_, _ = io.Copy(io.Discard, log) // after a line too long for the scanner
-	}()
-	t.Cleanup(func() {
-		<-done
-		_ = cmd.Wait() // ended by the context
-		if t.Failed() {
-			t.Logf("prometheus said:\n%s", said.String())
-		}
-	})
-	select {
-	case a := <-listening:
-		return server{a}
-	case <-done:
-		t.Fatalf("prometheus ended:\n%s", said.String())
-	case <-time.After(60 * time.Second):
-		t.Fatal("prometheus does not listen")
-	}
-	return server{}
+	return server{promtest.Prometheus(t, dir)}
 }
 
 // A sample is one element of an answer.
@@ -199,7 +143,7 @@ scrape_configs:
 // TestPromtool lets the real linter see what is served.
 func TestPromtool(t *testing.T) {
 	t.Parallel()
-	path := prometheus(t, "promtool")
+	path := promtest.Find(t, "promtool")
 	cmd := exec.CommandContext(t.Context(), path, "check", "metrics")
 	cmd.Stdin = strings.NewReader(metrics(t, everything(t, &clock{now()})))
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {

@@ -1,28 +1,26 @@
 package server_test
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
+
+	"example.com/certscan/internal/promtest"
 )
 
 // A real Prometheus takes the inventory from /sd, over TLS and with a password,
 // and relabels it for another exporter as docs/api.md says.
 func TestPrometheusDiscovers(t *testing.T) {
 	t.Parallel()
-	program := prometheus(t)
+	promtest.Find(t, "prometheus")
 	dir := t.TempDir()
 	ca := issue(t, dir, "ca", nil)
 	issue(t, dir, "localhost", ca)
@@ -40,7 +38,7 @@ func TestPrometheusDiscovers(t *testing.T) {
 	opt := options()
 	opt.ConfigFile = write("web.yml", "tls_server_config: {cert_file: localhost.pem, key_file: localhost.key}\nbasic_auth_users: {prometheus: "+string(hash)+"}\n")
 	addr := start(t, opt)
-	config := write("prometheus.yml", `
+	write("prometheus.yml", `
 scrape_configs:
 - job_name: blackbox
   metrics_path: /probe
@@ -56,8 +54,7 @@ scrape_configs:
   - {source_labels: [__meta_certscan_label_owner], target_label: owner}
   - {replacement: '127.0.0.1:1', target_label: __address__}
 `)
-	cmd := exec.CommandContext(t.Context(), program, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0")
-	api := "http://" + listening(t, cmd) + "/api/v1/targets?state=active"
+	api := "http://" + promtest.Prometheus(t, dir) + "/api/v1/targets?state=active"
 	type found struct{ Instance, Owner, Job string }
 	want := []found{{"api.example:8443", "api", "blackbox"}, {"shop.example:443", "web", "blackbox"}}
 	var got []found
@@ -83,54 +80,4 @@ scrape_configs:
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +discovered)\n%s", diff)
 	}
-}
-
-// prometheus is Debian's, which .ci/run installs and then requires.
-func prometheus(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("prometheus")
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CERTSCAN_PEERS") == "require" {
-		t.Fatal("no prometheus here: apt-get install prometheus (CERTSCAN_PEERS=require)")
-	}
-	t.Skip("left out: no prometheus here: apt-get install prometheus")
-	return ""
-}
-
-// listening starts a Prometheus that ends with the test, and returns its
-// address.
-func listening(t *testing.T, cmd *exec.Cmd) string {
-	t.Helper()
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, done := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		re := regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if m := re.FindStringSubmatch(lines.Text()); m != nil {
-				address <- m[1]
-			}
-		}
-		_, _ = io.Copy(io.Discard, log) // after a line too long for the scanner
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		<-done
-		_ = cmd.Wait()
-	})
-	select {
-	case a := <-address:
-		return a
-	case <-done:
-		t.Fatal("prometheus ended")
-	}
-	return ""
 }
