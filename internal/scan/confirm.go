@@ -65,7 +65,7 @@ type watch struct {
 	found  uint64 // round of the result that had it last
 
 	opened  []time.Time       // lately; for what comes and goes
-	finding inventory.Finding // as found last, once it has come again
+	finding inventory.Finding // as found last
 	gone    time.Time         // since when it is held open although it is not found
 }
 
@@ -231,6 +231,7 @@ func viewSubject(e *inventory.Endpoint) inventory.Subject {
 // sift decides over every finding of r.
 func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome) {
 	now := time.Now()
+	late := from == examined && outdated(r, now)
 	c.round++
 	judged := make(map[inventory.Subject]*[]inventory.Finding)
 	all(r, func(s inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding) {
@@ -240,9 +241,7 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 			w := v.watch(f.Key())
 			again := w.found == c.round // twice in one result
 			w.found, w.absent = c.round, 0
-			if len(w.opened) > 1 {
-				w.finding, w.gone = f, time.Time{}
-			}
+			w.finding, w.gone = f, time.Time{}
 			if from == examined && !again && (e != nil || s.Kind == inventory.SubjectTarget) {
 				w.seen++
 			}
@@ -272,7 +271,7 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 				continue
 			}
 		}
-		if w.open && spoken && c.comesAndGoes(w, now) {
+		if w.open && spoken && (late && ofTime(key.Code) || c.comesAndGoes(w, now)) {
 			*findings = append(slices.Clip(*findings), w.finding)
 			continue
 		}
@@ -285,6 +284,15 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 		}
 	}
 	return out
+}
+
+// outdated reports whether a moment has passed at which time alone changes what
+// r says: it was judged before, and has waited to be recorded.
+func outdated(r *inventory.Result, now time.Time) bool {
+	passed := func(e inventory.Endpoint) bool {
+		return !e.Judgement.ValidUntil.IsZero() && !e.Judgement.ValidUntil.After(now)
+	}
+	return slices.ContainsFunc(r.Endpoints, passed) || slices.ContainsFunc(r.Carried, passed)
 }
 
 // tell decides whether a finding that is not open opens.

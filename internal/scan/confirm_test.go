@@ -36,7 +36,7 @@ func wordsOf(findings []inventory.Finding) string {
 
 // A step is one result given to a Confirm, and what is to become of it.
 type step struct {
-	how    string // "examined", "rejudged" or "failed" (examined without an answer)
+	how    string // "examined", "rejudged", "failed" (examined without an answer) or "late" (examined, and time went on since it was judged)
 	found  []inventory.Code
 	after  time.Duration // since the step before
 	told   string        // codes that are left
@@ -107,6 +107,13 @@ func TestConfirm(t *testing.T) {
 			{how: "rejudged", found: is(expired), told: "expired", opened: "expired"},
 			{how: "rejudged", closed: "expired"},
 		}},
+		{"what was judged before time opened a finding does not close it", []step{
+			{how: "examined"},
+			{how: "rejudged", found: is(expired), told: "expired", opened: "expired"},
+			{how: "late", told: "expired"},
+			{how: "examined", found: is(expired), told: "expired"},
+			{how: "examined", closed: "expired"},
+		}},
 		{"judging again is no confirmation", []step{
 			{how: "examined", found: is(mismatch), again: true},
 			{how: "rejudged", found: is(mismatch), again: true},
@@ -129,6 +136,9 @@ func TestConfirm(t *testing.T) {
 						leaf = ""
 					}
 					r := judged(result(target, time.Now(), leaf), s.found...)
+					if s.how == "late" {
+						r.Endpoints[0].Judgement.ValidUntil = time.Now()
+					}
 					give := c.Examined
 					if s.how == "rejudged" {
 						give = c.Rejudged
