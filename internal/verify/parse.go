@@ -86,9 +86,9 @@ func parseCert(der []byte, accepted bool) *cert {
 	return c
 }
 
-// library returns c as crypto/x509 has it, or a skeleton with the dates if it
+// standard returns c as crypto/x509 has it, or a skeleton with the dates if it
 // refuses c.
-func (c *cert) library() *x509.Certificate {
+func (c *cert) standard() *x509.Certificate {
 	c.once.Do(func() {
 		var err error
 		if c.x, err = x509.ParseCertificate(c.der); err != nil {

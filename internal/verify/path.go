@@ -268,7 +268,7 @@ func (w *walk) finish(a *anchor) {
 	if a.constraint != nil && len(defects) == 0 {
 		chain := make([]*x509.Certificate, 0, len(w.path))
 		for _, c := range w.path {
-			chain = append(chain, c.library())
+			chain = append(chain, c.standard())
 		}
 		if err := a.constraint(chain); err != nil {
 			defects = append(slices.Clip(defects), defect{
