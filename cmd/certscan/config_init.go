@@ -148,6 +148,6 @@ const initTail = `
 #  config_file: web.yml  # TLS and authentication, before others can reach it
 
 #store:
-#  path: /var/lib/certscan/certscan.db
+#  path: /var/lib/certscan/certscan.db  # instead of one in the state directory
 #  retention: 400d
 `

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -104,9 +109,44 @@ store: {path: certscan.db}
 		if err != nil {
 			t.Fatal(err)
 		}
+		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
+		if want := "\ncertscan_endpoint_up{"; err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("a probe whose time is up does not say %q: %v\n%s", want, err, body)
+		}
 	}
 	close(answer)
 	s.get("/probe?target="+url.QueryEscape(target), "\ncertscan_probe_success 1")
 	s.end()
+}
+
+// A web configuration that breaks while certscan runs refuses everybody, and
+// nobody but the log can say why.
+func TestWebConfigurationThatBreaks(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "web.yml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	said := ""
+	for _, step := range []struct {
+		name, text, want string
+	}{
+		{"in good order", "basic_auth_users: {}\n", ""},
+		{"broken", "garbage: [\n", path},
+		{"still broken, which was said", "garbage: [\n", ""},
+		{"mended", "basic_auth_users: {}\n", "right again"},
+	} {
+		log.Reset()
+		write(step.text)
+		said = d.checkWeb(t.Context(), path, said)
+		if got := log.String(); (got == "") != (step.want == "") || !strings.Contains(got, step.want) {
+			t.Errorf("%s: the log says %q, want %q", step.name, got, step.want)
+		}
+	}
 }

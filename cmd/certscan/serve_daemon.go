@@ -79,7 +79,7 @@ func (d *daemon) open(ctx context.Context) error {
 		return err
 	}
 	if d.db, err = store.Open(ctx, d.dbPath, store.Options{}); err != nil {
-		return err
+		return fmt.Errorf("store.path: %w", err)
 	}
 	if d.signatures, err = d.db.Signatures(ctx); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/server"
 	"example.com/certscan/internal/verify"
 )
 
@@ -17,6 +18,9 @@ import (
 func (d *daemon) upkeep(ctx context.Context) error {
 	midnight := time.NewTimer(untilMidnight(now()))
 	defer midnight.Stop()
+	web := time.NewTicker(time.Minute)
+	defer web.Stop()
+	var webFault string
 	alive := make(<-chan time.Time)
 	if d.notify.every > 0 {
 		ticker := time.NewTicker(d.notify.every)
@@ -30,6 +34,8 @@ func (d *daemon) upkeep(ctx context.Context) error {
 		case <-alive:
 			d.ledger.alive()
 			d.tellSystem(notifyAlive)
+		case <-web.C:
+			webFault = d.checkWeb(ctx, d.first.Web.ConfigFile, webFault)
 		case <-midnight.C:
 			if err := d.daily(ctx); err != nil {
 				return unlessStopped(ctx, err)
@@ -37,6 +43,23 @@ func (d *daemon) upkeep(ctx context.Context) error {
 			midnight.Reset(untilMidnight(now()))
 		}
 	}
+}
+
+// checkWeb tells what has become wrong with the web configuration, which is read
+// for each connection: who is refused for it is not told why. It returns what
+// is wrong, which was said before.
+func (d *daemon) checkWeb(ctx context.Context, path, said string) string {
+	err := server.CheckConfig(path)
+	switch {
+	case err == nil && said != "":
+		d.log.InfoContext(ctx, "the web configuration is right again")
+	case err != nil && err.Error() != said:
+		d.log.ErrorContext(ctx, "every connection is refused", "err", err)
+	}
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // untilMidnight is how long it is to just after the next midnight in UTC.

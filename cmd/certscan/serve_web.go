@@ -71,7 +71,8 @@ func (d *daemon) examineNow(ctx context.Context, t inventory.Target, timeout tim
 		return r, err
 	}
 	w := d.present().schedule().Work
-	w.Target, w.Offers, w.Accepts, w.Timeout, w.Slot = t, nil, false, min(w.Timeout, timeout), now().Unix()
+	// What ends with ctx leaves no observation, so a probe has to end before.
+	w.Target, w.Offers, w.Accepts, w.Timeout, w.Slot = t, nil, false, min(w.Timeout, timeout*9/10), now().Unix()
 	for o := range loc.Examine(ctx, d.pinned(w)) {
 		j, err := judgeFacts(ctx, d.evidence, &d.judge, inventory.Facts{Target: t, Observation: o}, now())
 		if err != nil {

@@ -88,6 +88,10 @@ func (d *decoder) target(n node, without inventory.Protocol) (t inventory.Target
 	}
 	switch n.y.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
+		if hostPort := unquoted(n.y); hostPort != "" {
+			n.fail("is read as a key and a value: write %q, in quotes", hostPort)
+			return t
+		}
 		var labels map[string]string
 		n.mapping(fields{"target": parse, "labels": func(n node) { labels = n.labels() }}, "target")
 		t.Labels = labels
@@ -95,6 +99,23 @@ func (d *decoder) target(n node, without inventory.Protocol) (t inventory.Target
 		parse(n)
 	}
 	return t
+}
+
+// unquoted is the HOST:PORT that somebody wrote inside brackets, where the YAML
+// reader takes it for a key and its value.
+func unquoted(y ast.Node) string {
+	pair, ok := y.(*ast.MappingValueNode)
+	if m, is := y.(*ast.MappingNode); is && len(m.Values) == 1 {
+		pair, ok = m.Values[0], true
+	}
+	if !ok {
+		return ""
+	}
+	port, ok := pair.Value.(*ast.IntegerNode)
+	if !ok || pair.Key.String() == "target" {
+		return ""
+	}
+	return pair.Key.String() + ":" + port.String()
 }
 
 // labels reads labels of targets. team is an alias of owner, as it is in lists.

@@ -34,6 +34,9 @@ func TestDaemonMistakes(t *testing.T) {
 			"sources[0].targets[3]: target is missing", `sources[0].targets[4]: there is no key "owner" here: want one of labels, target`,
 			"sources[0].targets[5]: is a list: want text",
 		}},
+		{"a port inside brackets without quotes", "sources: [{name: a, targets: [good.test:21443, b.test]}]\n", []string{
+			`f.yaml:1:31: sources[0].targets[0]: is read as a key and a value: write "good.test:21443", in quotes`,
+		}},
 		{"keys of files for targets", "sources: [{name: a, targets: [a], refresh: 1m, min_targets: 3, max_shrink: 10%}]\n", []string{
 			"sources[0].refresh: is for files", "sources[0].min_targets: is for files", "sources[0].max_shrink: is for files",
 		}},
