@@ -130,10 +130,7 @@ func taken() []string {
 	}
 }
 
-var (
-	labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-	unsafe    = regexp.MustCompile(`[\s"'{}\\]`)
-)
+var unsafe = regexp.MustCompile(`[\s"'{}\\]`)
 
 // complete fills in the defaults and checks the rest.
 func (opt Options) complete() (Options, error) {
@@ -167,25 +164,7 @@ func (opt Options) complete() (Options, error) {
 
 // check reports everything that is wrong with complete options.
 func (opt Options) check() error {
-	var errs []error
-	for i, t := range opt.Tiers {
-		switch {
-		case t <= 0 || t%time.Second != 0:
-			errs = append(errs, fmt.Errorf("tier %v: want a distance before expiry in whole seconds", t))
-		case i > 0 && inventory.TierOf(t) == inventory.TierOf(opt.Tiers[i-1]):
-			errs = append(errs, fmt.Errorf("tiers %v and %v have the same name %q", opt.Tiers[i-1], t, inventory.TierOf(t)))
-		}
-	}
-	for i, l := range opt.Labels {
-		switch {
-		case !labelName.MatchString(l):
-			errs = append(errs, fmt.Errorf("label %q: want letters, digits and \"_\", which is what the metrics have for everything else", l))
-		case slices.Contains(taken(), l) || strings.HasPrefix(l, "__"):
-			errs = append(errs, fmt.Errorf("label %q: alerts have one of that name already", l))
-		case slices.Contains(opt.Labels[:i], l):
-			errs = append(errs, fmt.Errorf("label %q stands there twice", l))
-		}
-	}
+	errs := []error{inventory.CheckTiers(opt.Tiers), inventory.CheckMetricLabels(opt.Labels, taken())}
 	if u, err := url.Parse(opt.RunbookBase); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || unsafe.MatchString(opt.RunbookBase) {
 		errs = append(errs, fmt.Errorf("runbook base %q: want an address such as %s", opt.RunbookBase, DefaultRunbookBase))
 	}

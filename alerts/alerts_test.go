@@ -70,7 +70,7 @@ func TestOptions(t *testing.T) {
 		{"a tier twice", alerts.Options{Tiers: []time.Duration{day, day}}, `same name "1d"`},
 		{"tiers that look the same", alerts.Options{Tiers: []time.Duration{90 * time.Minute, time.Hour}}, `same name "1h"`},
 		{"a label with a hyphen", alerts.Options{Labels: []string{"cost-centre"}}, `label "cost-centre": want letters`},
-		{"a label that alerts have", alerts.Options{Labels: []string{"severity"}}, `label "severity": alerts have one`},
+		{"a label that alerts have", alerts.Options{Labels: []string{"severity"}}, `label "severity": there is one of that name already`},
 		{"a label twice", alerts.Options{Labels: []string{"owner", "owner"}}, `twice`},
 		{"a runbook base that is a path", alerts.Options{RunbookBase: "docs/runbooks"}, `runbook base "docs/runbooks": want an address`},
 		{"a runbook base that would break the file", alerts.Options{RunbookBase: "https://a/'{{"}, `want an address`},
