@@ -133,7 +133,7 @@ func Distrusts(list []inventory.Distrusted, store inventory.TrustStore) []invent
 	d := newDistrustList(list)
 	var found []inventory.Certificate
 	for _, a := range store.Anchors {
-		c := parseCert(a.DER, false)
+		c := parseCert(a.DER)
 		if c.flaw != "" {
 			continue
 		}
@@ -153,7 +153,7 @@ func (j *Judge) UnmetDistrust() (positions []int) {
 	}
 	for _, s := range j.opt.Stores {
 		for _, a := range s.Anchors {
-			if c := parseCert(a.DER, false); c.flaw == "" {
+			if c := parseCert(a.DER); c.flaw == "" {
 				j.distrust.check([]*cert{{}, c}, true)
 			}
 		}

@@ -89,6 +89,15 @@ func attributeName(oid []byte) string {
 	return ""
 }
 
+// A nameWords is what people read of a Name.
+type nameWords struct{ whole, commonName, organization string }
+
+// readName reads a Name, as encoded, as far as it can be read.
+func readName(raw []byte) nameWords {
+	attrs, _ := attributes(raw)
+	return nameWords{distinguishedName(attrs), attributeOf(attrs, oidCommonName), attributeOf(attrs, oidOrganization)}
+}
+
 // distinguishedName is the RFC 4514 form of a Name: the last relative name
 // first. Octets that are not text are written \xx; it never exceeds maxName.
 func distinguishedName(attrs []attribute) string {

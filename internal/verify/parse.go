@@ -64,14 +64,18 @@ func (c *cert) broken(flaw string) {
 
 // Parse reads as much of a certificate as can be read. It never fails: SHA256 is
 // always set, and ParseError says what crypto/x509 refused, if it did.
-func Parse(der []byte) inventory.Certificate { return parseCert(der, false).info }
+func Parse(der []byte) inventory.Certificate { return parseCert(der).info }
 
-// parseCert reads der, which must not change afterwards. That crypto/x509 has
-// read it before without complaint may be known.
-func parseCert(der []byte, accepted bool) *cert {
+// parseCert reads der, which must not change afterwards.
+func parseCert(der []byte) *cert { return readCert(der, false, readName) }
+
+// readCert is parseCert where it may be known that crypto/x509 has read der
+// before without complaint, and what the issuers of many certificates are
+// called.
+func readCert(der []byte, accepted bool, issuerName func(raw []byte) nameWords) *cert {
 	c := &cert{der: der, ext: extensions{pathLen: -1}}
 	c.info.SHA256 = inventory.FingerprintOf(der)
-	c.read()
+	c.read(issuerName)
 	// One reader gives the facts, so that they do not depend on whether the
 	// library likes the rest; the library gives a second opinion.
 	if !accepted {
@@ -101,7 +105,7 @@ func (c *cert) standard() *x509.Certificate {
 	return c.x
 }
 
-func (c *cert) read() {
+func (c *cert) read(issuerName func([]byte) nameWords) {
 	top := reader{rest: c.der}
 	outer, ok := top.take(tagSequence)
 	if !ok {
@@ -115,7 +119,7 @@ func (c *cert) read() {
 		return
 	}
 	c.tbs = tbs.full
-	inner, ok := c.readTBS(tbs)
+	inner, ok := c.readTBS(tbs, issuerName)
 	if !ok {
 		return
 	}
@@ -140,7 +144,7 @@ func (c *cert) read() {
 
 // readTBS reads the TBSCertificate field by field and stops at the first that
 // is not there. It returns the inner signature AlgorithmIdentifier.
-func (c *cert) readTBS(tbs element) (alg element, ok bool) {
+func (c *cert) readTBS(tbs element, issuerName func([]byte) nameWords) (alg element, ok bool) {
 	in := tbs.inner()
 	defer func() {
 		if in.cut {
@@ -179,18 +183,18 @@ func (c *cert) readTBS(tbs element) (alg element, ok bool) {
 	}
 	validity, ok := in.take(tagSequence)
 	if !ok {
-		c.readNames(issuer, issuer)
+		c.readNames(issuer, issuer, issuerName)
 		c.broken("no validity")
 		return alg, false
 	}
 	c.readValidity(validity)
 	subject, ok := in.take(tagSequence)
 	if !ok {
-		c.readNames(issuer, element{})
+		c.readNames(issuer, element{}, issuerName)
 		c.broken("no subject")
 		return alg, false
 	}
-	c.readNames(issuer, subject)
+	c.readNames(issuer, subject, issuerName)
 	spki, ok := in.take(tagSequence)
 	if !ok {
 		c.broken("no public key")
@@ -233,20 +237,17 @@ func serialText(content []byte) string {
 	return s
 }
 
-func (c *cert) readNames(issuer, subject element) {
+func (c *cert) readNames(issuer, subject element, issuerName func([]byte) nameWords) {
 	c.issuer.raw, c.subject.raw = issuer.full, subject.full
-	attrs, _ := attributes(issuer.full)
-	c.info.Issuer = distinguishedName(attrs)
-	c.info.IssuerCN = attributeOf(attrs, oidCommonName)
-	c.info.IssuerOrg = attributeOf(attrs, oidOrganization)
+	name := issuerName(issuer.full)
+	c.info.Issuer, c.info.IssuerCN, c.info.IssuerOrg = name.whole, name.commonName, name.organization
 	if len(subject.full) == 0 {
 		return
 	}
 	if c.info.SelfIssued = c.issuer.equal(&c.subject); !c.info.SelfIssued {
-		attrs, _ = attributes(subject.full)
+		name = readName(subject.full)
 	}
-	c.info.Subject = distinguishedName(attrs)
-	c.info.SubjectCN = attributeOf(attrs, oidCommonName)
+	c.info.Subject, c.info.SubjectCN = name.whole, name.commonName
 }
 
 func (c *cert) readValidity(v element) {

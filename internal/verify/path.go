@@ -42,7 +42,7 @@ func newStore(t inventory.TrustStore) *store {
 		byNormal:   make(map[string][]*anchor, len(t.Anchors)),
 	}
 	for _, in := range t.Anchors {
-		a := &anchor{parseCert(in.DER, false), in.Constraint}
+		a := &anchor{parseCert(in.DER), in.Constraint}
 		if _, twice := s.byID[a.info.SHA256]; twice || a.flaw != "" {
 			continue
 		}

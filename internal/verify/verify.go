@@ -103,6 +103,8 @@ type Judge struct {
 	built *lru[inventory.Fingerprint, *built] // by leaf, served and fetched certificates
 	keys  *lru[inventory.Fingerprint, keyVerdict]
 
+	issuers *lru[string, nameWords] // by name as encoded
+
 	onecrl     oneCRL
 	logs       *logIndex // nil: there is no list
 	timestamps *lru[sctsKey, []sct]
@@ -155,6 +157,7 @@ func New(opt Options) (*Judge, error) {
 		built: newLRU[inventory.Fingerprint, *built](opt.Remember),
 		keys:  newLRU[inventory.Fingerprint, keyVerdict](opt.Remember),
 
+		issuers:    newLRU[string, nameWords](leastCerts),
 		onecrl:     indexOneCRL(opt.OneCRL),
 		logs:       indexLogs(opt.Logs),
 		timestamps: newLRU[sctsKey, []sct](opt.Remember),
@@ -175,9 +178,23 @@ func (j *Judge) cert(der []byte, accepted bool) *cert {
 	if c, ok := j.certs.get(id); ok {
 		return c
 	}
-	c := parseCert(der, accepted)
+	c := readCert(der, accepted, j.issuerName)
 	j.certs.put(id, c)
 	return c
+}
+
+// issuerName is readName for names that many certificates have.
+func (j *Judge) issuerName(raw []byte) nameWords {
+	if len(raw) > maxName { // nobody fills memory with names
+		return readName(raw)
+	}
+	key := string(raw)
+	name, ok := j.issuers.get(key)
+	if !ok {
+		name = readName(raw)
+		j.issuers.put(key, name)
+	}
+	return name
 }
 
 // remembered says what is known of key's signature on c.
