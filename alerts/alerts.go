@@ -42,7 +42,8 @@ const (
 const (
 	day = 24 * time.Hour
 
-	// reference is the lifetime below which tiers shrink in proportion.
+	// reference is the lifetime below which tiers shrink in proportion, unless
+	// another is configured.
 	reference = 90 * day
 
 	// overdue is the nominal time left at which a renewal is late: a quarter of
@@ -55,6 +56,10 @@ const (
 type Options struct {
 	// Tiers are the nominal distances to expiry. Default: 60, 30, 14, 7, 3 days.
 	Tiers []time.Duration
+
+	// Reference is the lifetime below which tiers shrink in proportion. Default:
+	// 90 days.
+	Reference time.Duration
 
 	// AbsoluteTiers keeps tiers at their nominal size whatever the lifetime.
 	AbsoluteTiers bool
@@ -140,6 +145,9 @@ func (opt Options) complete() (Options, error) {
 	opt.Tiers = slices.Clone(opt.Tiers)
 	slices.Sort(opt.Tiers)
 	slices.Reverse(opt.Tiers) // largest first, as they are entered
+	if opt.Reference == 0 {
+		opt.Reference = reference
+	}
 	if opt.Labels == nil {
 		opt.Labels = DefaultLabels()
 	}
@@ -165,6 +173,9 @@ func (opt Options) complete() (Options, error) {
 // check reports everything that is wrong with complete options.
 func (opt Options) check() error {
 	errs := []error{inventory.CheckTiers(opt.Tiers), inventory.CheckMetricLabels(opt.Labels, taken())}
+	if opt.Reference < time.Second {
+		errs = append(errs, fmt.Errorf("reference %v: want a lifetime", opt.Reference))
+	}
 	if u, err := url.Parse(opt.RunbookBase); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || unsafe.MatchString(opt.RunbookBase) {
 		errs = append(errs, fmt.Errorf("runbook base %q: want an address such as %s", opt.RunbookBase, DefaultRunbookBase))
 	}

@@ -2,6 +2,7 @@ package alerts_test
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -76,6 +77,7 @@ func TestOptions(t *testing.T) {
 		{"a runbook base that would break the file", alerts.Options{RunbookBase: "https://a/'{{"}, `want an address`},
 		{"a job that is no expression", alerts.Options{Job: "("}, `job "(": want a regular expression`},
 		{"a job that ends its string", alerts.Options{Job: `a"} or vector(1`}, `want a regular expression`},
+		{"a reference that is no lifetime", alerts.Options{Reference: -day}, `reference -24h0m0s: want a lifetime`},
 		{"a negative age", alerts.Options{StaleAfter: -time.Hour}, `stale after -1h0m0s`},
 		{"a detail that is none of them", alerts.Options{Detail: "some"}, `detail "some": want all or none`},
 		{"a format that is none of them", alerts.Options{Format: "xml"}, `format "xml": want prometheus or operator`},
@@ -85,6 +87,40 @@ func TestOptions(t *testing.T) {
 			err := alerts.Write(io.Discard, tt.opt)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Write: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// When pipelines renew does not depend on the tiers of a team.
+func TestOverdueWhateverTheTiers(t *testing.T) {
+	t.Parallel()
+	const left = "certscan:target_time_left_seconds:joined\n/ on (target) group_left ()\nclamp_max(certscan:target_lifetime_seconds:min / %d, 1)"
+	indented := func(rules, s string) bool {
+		plain := regexp.MustCompile(`(?m)^ +`)
+		return strings.Contains(plain.ReplaceAllString(rules, ""), s)
+	}
+	for _, tt := range []struct {
+		name  string
+		opt   alerts.Options
+		tiers string // "" if they do not shrink
+	}{
+		{"by default", alerts.Options{}, fmt.Sprintf(left, 7776000)},
+		{"another reference", alerts.Options{Reference: 200 * day}, fmt.Sprintf(left, 17280000)},
+		{"absolute tiers", alerts.Options{AbsoluteTiers: true}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			expiring, overdue, _ := strings.Cut(print(t, tt.opt), "- name: certscan-renewal")
+			if tt.tiers == "" && strings.Contains(expiring, "clamp_max(certscan:target_lifetime") || !indented(expiring, tt.tiers) {
+				t.Errorf("the tiers are not by %q:\n%s", tt.tiers, expiring)
+			}
+			overdue, _, _ = strings.Cut(overdue, "alert: IssuerExpiring")
+			if tt.tiers != fmt.Sprintf(left, 7776000) && !indented(overdue, "("+fmt.Sprintf(left, 7776000)) {
+				t.Errorf("overdue is not by a quarter of the lifetime:\n%s", overdue)
+			}
+			if !strings.Contains(overdue, "< 1944000") {
+				t.Errorf("overdue is not by a quarter of 90 days:\n%s", overdue)
 			}
 		})
 	}

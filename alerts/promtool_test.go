@@ -58,6 +58,7 @@ func TestRulesAreValid(t *testing.T) {
 		"fleet.yml":     {Detail: alerts.DetailNone},
 		"one-tier.yml":  {Tiers: []time.Duration{10 * day}, Labels: []string{}},
 		"absolute.yml":  {AbsoluteTiers: true, Labels: []string{"team"}},
+		"reference.yml": {Reference: 200 * day},
 		"quotes.yml":    {RunbookBase: "https://wiki.example.com/a?b=c&d=e", Job: `cert\w+|a'b`},
 		"hours.yml":     {Tiers: []time.Duration{36 * time.Hour, 12 * time.Hour, time.Hour}},
 		"no-tiers.yml":  {Tiers: []time.Duration{}},

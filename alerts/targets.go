@@ -92,19 +92,25 @@ const (
 	nominalLeft = "certscan:target_nominal_time_left_seconds:joined"
 )
 
+// inProportion is the time left as if each lifetime were at least reference.
+func inProportion(reference time.Duration) string {
+	return fmt.Sprintf("%s\n/ on (target) group_left ()\nclamp_max(certscan:target_lifetime_seconds:min / %d, 1)\nor\n%[1]s", timeLeft, seconds(reference))
+}
+
 // expiry tells each target's distance to its effective expiry. The series are
 // recorded here and not beside the others, because they hold the time: only
 // within one group do all rules see the same one.
 func expiry(opt Options) group {
-	nominal := timeLeft
+	nominal, size := timeLeft, "they are the same for every lifetime."
 	if !opt.AbsoluteTiers {
-		nominal = fmt.Sprintf("%s\n/ on (target) group_left ()\nclamp_max(certscan:target_lifetime_seconds:min / %d, 1)\nor\n%[1]s", timeLeft, int(reference.Seconds()))
+		nominal = inProportion(opt.Reference)
+		size = fmt.Sprintf("below a lifetime of %s they shrink in proportion.", inventory.TierOf(opt.Reference))
 	}
 	g := group{
 		name: "certscan-expiry",
 		comment: "Computed from timestamps, so they are true also when certscan has stopped. No \"for\": a\n" +
 			"certificate does not enter a tier by chance. The tiers are half-open bands, so a target is\n" +
-			"in one of them at a time; below a lifetime of 90 days they shrink in proportion.",
+			"in one of them at a time; " + size,
 		rules: []rule{
 			{record: timeLeft, expr: joined(opt, "(certscan:target_expiry_timestamp_seconds:min - time())")},
 			{record: nominalLeft, expr: nominal},
@@ -135,8 +141,13 @@ func expiry(opt Options) group {
 	return g
 }
 
-// renewal tells that a renewal did not come when it should have.
+// renewal tells that a renewal did not come when it should have. When pipelines
+// renew does not depend on what tiers are configured.
 func renewal(opt Options) group {
+	left := nominalLeft
+	if opt.AbsoluteTiers || opt.Reference != reference {
+		left = "(" + inProportion(reference) + ")"
+	}
 	return group{
 		name: "certscan-renewal",
 		comment: "By the target's own history where certscan knows it, else by its lifetime: with a quarter\n" +
@@ -151,7 +162,7 @@ and on (target) (
     time() > certscan:target_renewal_due_timestamp_seconds:max
   or
     (%s < %d unless on (target) certscan:target_renewal_due_timestamp_seconds:max)
-)`, timeLeft, nominalLeft, seconds(overdue)),
+)`, timeLeft, left, seconds(overdue)),
 			hold:        "1h",
 			severity:    inventory.Warning,
 			summary:     "{{ $labels.target }}: the renewal is overdue, {{ $value | humanizeDuration }} are left",

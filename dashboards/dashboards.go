@@ -24,7 +24,8 @@ import (
 const (
 	day = 24 * time.Hour
 
-	// reference is the lifetime below which tiers shrink in proportion.
+	// reference is the lifetime below which tiers shrink in proportion, unless
+	// another is configured.
 	reference = 90 * day
 )
 
@@ -40,6 +41,10 @@ func DefaultLabels() []string { return []string{"owner", "environment", "platfor
 type Options struct {
 	// Tiers are the nominal distances to expiry. Default: 60, 30, 14, 7, 3 days.
 	Tiers []time.Duration
+
+	// Reference is the lifetime below which tiers shrink in proportion. Default:
+	// 90 days.
+	Reference time.Duration
 
 	// AbsoluteTiers keeps tiers at their nominal size whatever the lifetime.
 	AbsoluteTiers bool
@@ -96,6 +101,9 @@ func (opt Options) complete() (Options, error) {
 	}
 	opt.Tiers = slices.Clone(opt.Tiers)
 	slices.Sort(opt.Tiers) // the nearest to the expiry first
+	if opt.Reference == 0 {
+		opt.Reference = reference
+	}
 	if opt.Labels == nil {
 		opt.Labels = DefaultLabels()
 	}
@@ -109,6 +117,9 @@ func (opt Options) complete() (Options, error) {
 // check reports everything that is wrong with complete options.
 func (opt Options) check() error {
 	errs := []error{inventory.CheckTiers(opt.Tiers), inventory.CheckMetricLabels(opt.Labels, taken())}
+	if opt.Reference < time.Second {
+		errs = append(errs, fmt.Errorf("reference %v: want a lifetime", opt.Reference))
+	}
 	if u, err := url.Parse(opt.DocsBase); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || unsafe.MatchString(opt.DocsBase) {
 		errs = append(errs, fmt.Errorf("docs base %q: want an address such as %s", opt.DocsBase, DefaultDocsBase))
 	}

@@ -103,12 +103,13 @@ func TestConfigured(t *testing.T) {
 // variants are options that change queries.
 func variants() map[string]dashboards.Options {
 	return map[string]dashboards.Options{
-		"default":        {},
-		"no labels":      {Labels: []string{}},
-		"one label":      {Labels: []string{"team"}},
-		"no tiers":       {Tiers: []time.Duration{}},
-		"one tier":       {Tiers: []time.Duration{10 * day}},
-		"absolute tiers": {AbsoluteTiers: true},
+		"default":           {},
+		"no labels":         {Labels: []string{}},
+		"one label":         {Labels: []string{"team"}},
+		"no tiers":          {Tiers: []time.Duration{}},
+		"one tier":          {Tiers: []time.Duration{10 * day}},
+		"absolute tiers":    {AbsoluteTiers: true},
+		"another reference": {Reference: 200 * day},
 	}
 }
 
@@ -148,7 +149,7 @@ func TestProvisioning(t *testing.T) {
 	if file.APIVersion != 1 || len(file.Providers) != 1 || file.Providers[0].Type != "file" {
 		t.Fatalf("not what Grafana provisions: %+v", file)
 	}
-	if cmd := "certscan dashboards -o " + file.Providers[0].Options.Path + "\n"; !strings.Contains(read(t, "../docs/dashboards.md"), cmd) {
+	if cmd := "certscan dashboards -c /etc/certscan/certscan.yaml -o " + file.Providers[0].Options.Path + "\n"; !strings.Contains(read(t, "../docs/dashboards.md"), cmd) {
 		t.Errorf("docs/dashboards.md does not say %q", cmd)
 	}
 }

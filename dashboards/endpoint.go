@@ -50,7 +50,7 @@ func endpointNow(opt Options) []panel {
 		},
 		{
 			kind: stat, title: "Tier", width: 3, unit: "short", words: opt.tierWords(), empty: unknown,
-			help: "The smallest tier entered. Tiers of a lifetime below 90 days are smaller in proportion.", queries: one(opt.nominal(expiry, lifetime), "tier"),
+			help: "The smallest tier entered." + opt.shrinking(), queries: one(opt.nominal(expiry, lifetime), "tier"),
 		},
 		{
 			kind: stat, title: "Verified", width: 3, unit: "short", words: []word{exactly(1, "yes", "green"), exactly(0, "no", "red")}, empty: "never examined",

@@ -3,6 +3,8 @@ package dashboards
 import (
 	"fmt"
 	"strings"
+
+	"example.com/certscan/internal/inventory"
 )
 
 // from are the matchers of every selector: of which certscan.
@@ -63,7 +65,15 @@ func (opt Options) nominal(expiry, lifetime string) string {
 	if opt.AbsoluteTiers {
 		return left(expiry)
 	}
-	return fmt.Sprintf("(%s / clamp_max(%s / %d, 1))", left(expiry), once("min", "target", lifetime), int(reference.Seconds()))
+	return fmt.Sprintf("(%s / clamp_max(%s / %d, 1))", left(expiry), once("min", "target", lifetime), int(opt.Reference.Seconds()))
+}
+
+// shrinking says which tiers are smaller than their names.
+func (opt Options) shrinking() string {
+	if opt.AbsoluteTiers {
+		return ""
+	}
+	return fmt.Sprintf(" Tiers of a lifetime below %s are smaller in proportion.", inventory.TierOf(opt.Reference))
 }
 
 // variables of every dashboard.

@@ -171,7 +171,7 @@ func linesOfErrors(err error) []string {
 }
 
 func newConfigPrintCommand(io streams) *cobra.Command {
-	var file string
+	var file configFlag
 	var defaults bool
 	cmd := &cobra.Command{
 		Use:   "print -c FILE | --defaults",
@@ -187,12 +187,12 @@ file that the configuration names, so what it prints has no secrets.`,
 		RunE: func(*cobra.Command, []string) error {
 			cfg := config.Default()
 			switch {
-			case defaults == (file != ""):
+			case defaults == (file.path != ""):
 				return usagef("want -c FILE, or --defaults")
-			case file != "":
+			case file.path != "":
 				var err error
-				if cfg, err = loadConfig(file, configParsers()); err != nil {
-					return usageError{err}
+				if cfg, err = file.load(); err != nil {
+					return err
 				}
 			}
 			text, err := cfg.YAML()
@@ -203,7 +203,7 @@ file that the configuration names, so what it prints has no secrets.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "", "print this `FILE`")
+	file.add(cmd.Flags(), "print this `FILE`")
 	cmd.Flags().BoolVar(&defaults, "defaults", false, "print what holds where a file says nothing")
 	return cmd
 }

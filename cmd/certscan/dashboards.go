@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"example.com/certscan/dashboards"
 	"example.com/certscan/internal/report"
@@ -24,29 +25,31 @@ each of its addresses serves and served (endpoint), and certscan itself
 (operations).
 
 With a name, that one on standard output, to be imported or mounted; with
---output, that one or all of them as files in a directory, to be provisioned.`,
-		Example: `  certscan dashboards -o /var/lib/grafana/dashboards/certscan
+--output, that one or all of them as files in a directory, to be provisioned.
+
+With --config, they fit a daemon: tiers and labels come from its configuration.`,
+		Example: `  certscan dashboards -c /etc/certscan/certscan.yaml \
+    -o /var/lib/grafana/dashboards/certscan
   certscan dashboards fleet > fleet.json
   certscan dashboards -o . --tiers 45d,21d,10d,3d --labels owner,team \
     --docs-base https://wiki.example.com/certscan`,
-		RunE:      func(_ *cobra.Command, args []string) error { return f.print(io, args) },
+		RunE:      func(cmd *cobra.Command, args []string) error { return f.print(cmd.Flags(), io, args) },
 		ValidArgs: dashboards.Names(),
 	}
 	fs := cmd.Flags()
 	fs.StringVarP(&f.dir, "output", "o", "", "write NAME.json into the directory `DIR`, for all dashboards or the one that is named")
-	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
-	fs.BoolVar(&f.opt.AbsoluteTiers, "absolute-tiers", false, "keep tiers at these distances for short lifetimes, too")
-	fs.StringVar(&f.labels, "labels", strings.Join(dashboards.DefaultLabels(), ","), "a `LIST` of the labels of targets to choose by; empty for none")
+	f.metricsFlags.add(fs, "a `LIST` of the labels of targets to choose by; empty for none")
 	fs.StringVar(&f.opt.DocsBase, "docs-base", dashboards.DefaultDocsBase, "the `URL` where docs/ is published, for links to runbooks and findings")
 	return cmd
 }
 
 type dashboardsFlags struct {
-	opt                dashboards.Options
-	dir, tiers, labels string
+	metricsFlags
+	opt dashboards.Options
+	dir string
 }
 
-func (f *dashboardsFlags) print(s streams, args []string) error {
+func (f *dashboardsFlags) print(fs *pflag.FlagSet, s streams, args []string) error {
 	names := dashboards.Names()
 	switch {
 	case len(args) == 1:
@@ -59,16 +62,16 @@ func (f *dashboardsFlags) print(s streams, args []string) error {
 	if f.opt.DocsBase == "" {
 		return usagef("--docs-base wants a value")
 	}
-	var err error
-	if f.opt.Tiers, err = parseTiers(f.tiers); err != nil {
+	m, err := f.load(fs)
+	if err != nil {
 		return err
 	}
-	f.opt.Labels = splitLabels(f.labels)
+	f.opt.Tiers, f.opt.Reference, f.opt.AbsoluteTiers, f.opt.Labels = m.List, m.Reference, m.Absolute, m.labels
 	texts := make(map[string]string)
 	for _, name := range names {
 		var text strings.Builder
 		if err := dashboards.Write(&text, name, f.opt); err != nil {
-			return usageError{err}
+			return f.wrong(err)
 		}
 		texts[name] = text.String()
 	}
@@ -85,17 +88,6 @@ func (f *dashboardsFlags) print(s streams, args []string) error {
 	}
 	fmt.Fprintf(s.err, "certscan: %d dashboards in %s\n", len(names), f.dir)
 	return nil
-}
-
-// splitLabels reads a list of labels; an empty one is none, and not the default.
-func splitLabels(list string) []string {
-	labels := []string{}
-	for part := range strings.SplitSeq(list, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			labels = append(labels, part)
-		}
-	}
-	return labels
 }
 
 // writeText writes to a file, or to standard output if path is "".

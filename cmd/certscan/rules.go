@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"example.com/certscan/alerts"
 )
@@ -29,13 +30,16 @@ func newRulesCommand(io streams) *cobra.Command {
 		Short: "Print the Prometheus alerting rules for your tiers and labels",
 		Long: `Print the rules that raise alerts from certscan's metrics: tiers of expiry, late
 renewals, certificates that are not deployed, not trusted or revoked, and
-certscan's own faults. They need Prometheus 2.42 or newer.
+certscan's own faults. They need Prometheus 2.42 or newer. With --config, they fit
+a daemon: tiers, labels, detail and the age at which scanning has stopped come
+from its configuration.
 
 With a name, one of the files that go with them: recording rules for the series
 of common tutorials (compat), an example for Alertmanager with routes by owner
 and severity, the template of its messages, or the list of metrics that the
 rules read.`,
-		Example: `  certscan rules -o /etc/prometheus/rules/certscan.rules.yml
+		Example: `  certscan rules -c /etc/certscan/certscan.yaml \
+    -o /etc/prometheus/rules/certscan.rules.yml
   certscan rules --tiers 45d,21d,10d,3d --labels owner,team \
     --runbook-base https://wiki.example.com/certscan
   certscan rules --format operator | kubectl apply -f -
@@ -44,46 +48,51 @@ rules read.`,
 			if len(args) > 0 {
 				return f.printFile(cmd, io, args)
 			}
-			return f.print(io)
+			return f.print(cmd.Flags(), io)
 		},
 		ValidArgs: slices.Sorted(maps.Keys(ruleFiles())),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
-	fs.BoolVar(&f.opt.AbsoluteTiers, "absolute-tiers", false, "keep tiers at these distances for short lifetimes, too")
-	fs.StringVar(&f.labels, "labels", strings.Join(alerts.DefaultLabels(), ","), "a `LIST` of the labels of targets that alerts carry; empty for none")
+	f.metricsFlags.add(fs, "a `LIST` of the labels of targets that alerts carry; empty for none")
 	fs.StringVar(&f.opt.RunbookBase, "runbook-base", alerts.DefaultRunbookBase, "the `URL` where docs/runbooks is published")
 	fs.StringVar(&f.opt.Job, "job", "certscan.*", "a `REGEXP` for the names of the jobs that scrape certscan")
 	fs.StringVar(&f.staleAfter, "stale-after", "2h30m", "`AGE` of the newest probe at which scanning has stopped: 2.5 scan intervals")
-	fs.StringVar(&f.opt.Detail, "detail", alerts.DetailAll, "what metrics.detail is: `all` (also for attention), or none for rules on totals")
+	fs.StringVar(&f.detail, "detail", alerts.DetailAll, "what metrics.detail is: `all` (also for attention), or none for rules on totals")
 	f.out.add(fs, alerts.FormatPrometheus, alerts.FormatOperator)
 	return cmd
 }
 
 type rulesFlags struct {
-	opt                       alerts.Options
-	tiers, labels, staleAfter string
-	out                       outputFlags
+	metricsFlags
+	opt                alerts.Options
+	detail, staleAfter string
+	out                outputFlags
 }
 
-func (f *rulesFlags) print(io streams) error {
+func (f *rulesFlags) print(fs *pflag.FlagSet, io streams) error {
 	if err := f.out.check(); err != nil {
 		return err
 	}
-	var err error
-	if f.opt.Tiers, err = parseTiers(f.tiers); err != nil {
+	m, err := f.load(fs)
+	if err != nil {
 		return err
 	}
-	if f.opt.StaleAfter, err = parseDuration(f.staleAfter); err != nil || f.opt.StaleAfter == 0 {
-		return usagef("--stale-after %q is not an age: want such as 2h30m", f.staleAfter)
+	if fs.Changed("stale-after") {
+		if m.staleAfter, err = parseDuration(f.staleAfter); err != nil || m.staleAfter == 0 {
+			return usagef("--stale-after %q is not an age: want such as 2h30m", f.staleAfter)
+		}
+	}
+	if fs.Changed("detail") {
+		m.detail = f.detail
 	}
 	if f.opt.RunbookBase == "" || f.opt.Job == "" {
 		return usagef("--runbook-base and --job want a value")
 	}
-	f.opt.Format, f.opt.Labels = f.out.format, splitLabels(f.labels)
+	f.opt.Tiers, f.opt.Reference, f.opt.AbsoluteTiers, f.opt.Labels = m.List, m.Reference, m.Absolute, m.labels
+	f.opt.StaleAfter, f.opt.Detail, f.opt.Format = m.staleAfter, m.detail, f.out.format
 	var text strings.Builder
 	if err := alerts.Write(&text, f.opt); err != nil {
-		return usageError{err}
+		return f.wrong(err)
 	}
 	return f.answer(io, text.String())
 }
@@ -94,7 +103,7 @@ func (f *rulesFlags) printFile(cmd *cobra.Command, io streams, args []string) er
 	if !ok || len(args) > 1 {
 		return usagef("rules %s: want none or one of %s", strings.Join(args, " "), strings.Join(cmd.ValidArgs, ", "))
 	}
-	for _, name := range []string{"tiers", "absolute-tiers", "labels", "runbook-base", "job", "stale-after", "detail", "format"} {
+	for _, name := range []string{"config", "tiers", "absolute-tiers", "labels", "runbook-base", "job", "stale-after", "detail", "format"} {
 		if cmd.Flags().Changed(name) {
 			return usagef("--%s changes nothing in %s, which is printed as it is", name, args[0])
 		}

@@ -289,7 +289,7 @@ func (d *decoder) metrics(n node, m *Metrics) {
 		"detail": func(n node) { m.Detail = word(n, DetailAll, DetailAttention, DetailNone) },
 		"labels": func(n node) {
 			if seq, ok := n.y.(*ast.SequenceNode); ok && len(seq.Values) == 0 {
-				m.Labels = nil // none is what is wanted
+				m.Labels = []string{} // none is what is wanted; nil is what nobody has decided
 				return
 			}
 			m.Labels = items(n, func(n node) string {

@@ -20,6 +20,15 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
+// No labels are not the default ones.
+func TestNoMetricLabels(t *testing.T) {
+	t.Parallel()
+	c, err := config.Read("certscan.yaml", strings.NewReader("metrics: {labels: []}\n"), parsers())
+	if err != nil || c.Metrics.Labels == nil || len(c.Metrics.Labels) > 0 {
+		t.Errorf("Read: labels %#v, error %v; want an empty list, as nil is the default", c.Metrics.Labels, err)
+	}
+}
+
 // parsers know as much of targets, networks and servers as these tests need.
 func parsers() config.Parsers {
 	return config.Parsers{
