@@ -164,6 +164,7 @@ can tell what changed.
   certscan scan -f domains.txt --format csv -o inventory.csv
   certscan inventory --tier 30d         what expires next, from the last scans
   certscan where '*.example.com'        who serves certificates below a name`,
+		Version:       version(),
 		SilenceErrors: true, // run prints them, once
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -174,6 +175,8 @@ can tell what changed.
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.Flags().Bool("version", false, "print the version alone")
+	cmd.SetVersionTemplate("{{.DisplayName}} {{.Version}}\n")
 	cmd.SetIn(io.in)
 	cmd.SetOut(io.out)
 	cmd.SetErr(io.err)
