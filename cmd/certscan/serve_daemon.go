@@ -286,7 +286,8 @@ func unknown(err error) bool { return errors.Is(err, inventory.ErrUnknownTarget)
 
 // done takes an examined target back into the schedule.
 func (d *daemon) done(ctx context.Context, r inventory.Result) error {
-	if d.schedule.Done(r) {
+	d.schedule.Done(r)
+	if r.Changed && d.watched(r.Target.Key()) {
 		d.soon(r.Target.Key()) // with the other offers, whose certificates may be new as well
 		attrs := []any{"target", r.Target.Key()}
 		if x := r.Judgement.Expiry; x != nil {

@@ -392,6 +392,51 @@ store: {path: certscan.db}
 	}
 }
 
+// A renewal is seen by the default offer first. The others are asked soon, and
+// until then nothing is made of what they were answered before.
+func TestOtherOffersAtARenewal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ca := issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
+	leaf := func() (lab.Handler, string) {
+		c := lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))
+		return lab.TLS(&tls.Config{Certificates: []tls.Certificate{c}}), inventory.FingerprintOf(c.Certificate[0]).String()
+	}
+	h, _ := leaf()
+	sw := lab.NewSwitch(h)
+	_, port, _ := strings.Cut(netListen(t, func(c net.Conn) { sw.Handle(t.Context(), c) }), ":")
+	target := "shop.example@127.0.0.1:" + port
+	writeFiles(t, dir, map[string]string{
+		"ca.pem": string(ca.PEM()),
+		"certscan.yaml": "sources: [{name: a, targets: ['" + target + `']}]
+scan: {interval: 1s, confirm: 200ms, offers: all, accepts: false}
+trust: {stores: [ca.pem], revocation: "off", profile: private}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`,
+	})
+	for _, offers := range []string{"all", "default", "all"} {
+		got := certscan(t, t.Context(), dir, "", "scan", "--roots", "DIR/ca.pem", "--profile", "private", "--revocation", "off", "--db", "DIR/certscan.db", "--offers", offers, target)
+		if got.status != exitOK {
+			t.Fatalf("scan with offers %s: exit status %d: %s%s", offers, got.status, got.out, got.errors)
+		}
+		if offers == "all" {
+			h, _ = leaf()
+			sw.Set(h)
+		}
+	}
+	s := startServe(t, filepath.Join(dir, "certscan.yaml"))
+	s.wait("other certificate served", target, "") // than the last scan saw
+	h, renewed := leaf()
+	sw.Set(h)
+	s.get("/metrics", `offer="no_sni",fingerprint="`+renewed+`"`)
+	s.end()
+	got := certscan(t, t.Context(), dir, "", "findings", "--db", "DIR/certscan.db", "--since", "1h", "--format", "jsonl")
+	if got.status != exitOK || strings.Contains(got.out, string(inventory.CodeDefaultCertificateDiffers)) {
+		t.Errorf("findings: exit status %d: %s%s", got.status, got.out, got.errors)
+	}
+}
+
 func TestHabits(t *testing.T) {
 	t.Parallel()
 	const d = 24 * time.Hour

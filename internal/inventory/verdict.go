@@ -109,8 +109,9 @@ type Facts struct {
 	// it has never served another.
 	PreviousChain [][]byte
 
-	// DefaultChain is what the same address served to the default offer. It is
-	// set for the other offers only.
+	// DefaultChain is what the same address served to the default offer at the
+	// time of the observation: what was seen before a change is never compared
+	// with what was seen after it. It is set for the other offers only.
 	DefaultChain [][]byte
 
 	// Given is what a person handed over to judge by.
@@ -177,6 +178,10 @@ type Result struct {
 	// Carried are current views that this examination did not see: their
 	// judgements count in the target's expiry, but are not reported as seen.
 	Carried []Endpoint
+
+	// Changed: an address answered the default offer with another chain than the
+	// last time, so what it was answered to other offers may be of the past.
+	Changed bool
 }
 
 // A NeedKind says what kind of evidence is missing.

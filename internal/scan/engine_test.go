@@ -123,7 +123,8 @@ func finding(f inventory.Facts, c inventory.Code) inventory.Finding {
 type memory struct {
 	known  map[string][]inventory.KnownView
 	chains map[inventory.Fingerprint][][]byte
-	staple []byte // of every view
+	staple []byte   // of every view
+	beside [][]byte // what the default offer was answered when the others were asked
 }
 
 func (m memory) Prefetch(context.Context, []string) error { return nil }
@@ -146,7 +147,11 @@ func (m memory) Target(_ context.Context, key string) (st inventory.StoredTarget
 			Target: key, Address: k.View.Address, Location: k.View.Location, Offer: k.View.Offer, Time: k.LastSeen,
 			Reach: inventory.Reach{Status: k.Reach}, Chain: m.chains[k.Chain],
 		}
-		st.Views = append(st.Views, inventory.StoredView{Facts: inventory.Facts{Observation: o, LastChain: m.chains[k.LastChain], LastStaple: m.staple}})
+		f := inventory.Facts{Observation: o, LastChain: m.chains[k.LastChain], LastStaple: m.staple}
+		if o.Offer != inventory.OfferDefault {
+			f.DefaultChain = m.beside
+		}
+		st.Views = append(st.Views, inventory.StoredView{Facts: f})
 	}
 	return st, nil
 }
@@ -184,7 +189,7 @@ func (u *urls) Shared() inventory.EvidenceSet { return nil }
 func targets(n int) iter.Seq[inventory.Target] {
 	return func(yield func(inventory.Target) bool) {
 		for i := range n {
-			if !yield(inventory.Target{Host: fmt.Sprintf("n%05d.site%d.test", i, i), Port: 443, Protocol: inventory.TLS}) {
+			if !yield(inventory.Target{Host: fmt.Sprintf("n%05d.site%d.com", i, i), Port: 443, Protocol: inventory.TLS}) {
 				return
 			}
 		}
@@ -321,7 +326,7 @@ func TestWhatJudgingNeedsIsFetchedAndJudgedAgain(t *testing.T) {
 		if diff := cmp.Diff([]string{"http://aia.test/0", "http://aia.test/1"}, u.asked); diff != "" {
 			t.Errorf("asked for (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]inventory.Code{inventory.CodeIncompleteChain}, codes(got["n00000.site0.test"])); diff != "" {
+		if diff := cmp.Diff([]inventory.Code{inventory.CodeIncompleteChain}, codes(got["n00000.site0.com"])); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
 	})
@@ -419,7 +424,7 @@ func TestADeadRevocationHost(t *testing.T) {
 func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		target := inventory.Target{Host: "n00000.site0.test", Port: 443, Protocol: inventory.TLS}
+		target := inventory.Target{Host: "n00000.site0.com", Port: 443, Protocol: inventory.TLS}
 		good, other := [][]byte{[]byte("good")}, [][]byte{[]byte("other")}
 		seen := time.Now().Add(-time.Hour)
 		view := func(address string) inventory.View { return served(target, address).View() }
@@ -460,6 +465,86 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 			t.Errorf("a view that flaps got %d handshakes", loc.work[0].Samples)
 		}
 	})
+}
+
+// A renewal is seen by the default offer first. What the others were answered
+// before it is not compared with it.
+func TestOtherOffersAreComparedWithTheirOwnTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		target := inventory.Target{Host: "n00000.site0.com", Port: 443, Protocol: inventory.TLS}
+		old, renewed := [][]byte{[]byte("old")}, [][]byte{[]byte("renewed")}
+		before := inventory.ChainID(old)
+		plain := served(target, "192.0.2.1").View()
+		bare := plain
+		bare.Offer = inventory.OfferNoSNI
+		for _, tt := range []struct {
+			name    string
+			answers func(plain, bare *inventory.Observation) []inventory.Observation
+			last    inventory.Fingerprint // of the default offer
+			want    [][]byte              // what the answer without a server name is compared with
+			changed bool
+		}{
+			{"nothing changed", func(plain, _ *inventory.Observation) []inventory.Observation {
+				plain.Chain = old
+				return []inventory.Observation{*plain}
+			}, before, old, false},
+			{"it was renewed", func(plain, _ *inventory.Observation) []inventory.Observation { return []inventory.Observation{*plain} }, before, old, true},
+			{"both were asked", func(plain, bare *inventory.Observation) []inventory.Observation {
+				return []inventory.Observation{*plain, *bare}
+			}, before, renewed, true},
+			{"a pool has the old one too", func(plain, _ *inventory.Observation) []inventory.Observation {
+				plain.Alternates = [][][]byte{old}
+				return []inventory.Observation{*plain}
+			}, before, old, false},
+			{"it does not answer", func(plain, _ *inventory.Observation) []inventory.Observation {
+				plain.Chain, plain.Reach.Status = nil, inventory.ReachTimeout
+				return []inventory.Observation{*plain}
+			}, before, old, false},
+			{"it never answered before", func(plain, _ *inventory.Observation) []inventory.Observation { return []inventory.Observation{*plain} }, inventory.Fingerprint{}, old, false},
+		} {
+			mem := memory{
+				chains: map[inventory.Fingerprint][][]byte{before: old},
+				known: map[string][]inventory.KnownView{target.Key(): {
+					{View: plain, Chain: tt.last, LastChain: tt.last, Reach: inventory.ReachOK},
+					{View: bare, Chain: before, LastChain: before, Reach: inventory.ReachOK},
+				}},
+				beside: old,
+			}
+			loc := &fleet{answer: func(w inventory.Work) []inventory.Observation {
+				plain, bare := served(w.Target, "192.0.2.1"), served(w.Target, "192.0.2.1")
+				plain.Chain, bare.Chain, bare.Offer = renewed, renewed, inventory.OfferNoSNI
+				return tt.answers(&plain, &bare)
+			}}
+			var compared [][]byte
+			got, err := run(t, t.Context(), scan.Options{Memory: mem, Location: loc, Judge: noting{func(f inventory.Facts) {
+				if f.Observation.Offer == inventory.OfferNoSNI {
+					compared = f.DefaultChain
+				}
+			}}}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.EqualFunc(compared, tt.want, slices.Equal) {
+				t.Errorf("%s: compared with %q, want %q", tt.name, compared, tt.want)
+			}
+			if r := got[target.Host]; r.Changed != tt.changed {
+				t.Errorf("%s: changed %v, want %v", tt.name, r.Changed, tt.changed)
+			}
+		}
+	})
+}
+
+// noting judges as [literal] does, and tells what it is given.
+type noting struct{ note func(inventory.Facts) }
+
+func (n noting) Judge(f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, []inventory.Need) {
+	n.note(f)
+	return literal{}.Judge(f, ev, now)
+}
+
+func (noting) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now time.Time) inventory.TargetJudgement {
+	return literal{}.JudgeTarget(t, views, now)
 }
 
 func TestOwnFaultsAreToldOnce(t *testing.T) {

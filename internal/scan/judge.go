@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"example.com/certscan/internal/inventory"
@@ -25,6 +26,7 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 		}
 		k := byView[o.View()]
 		delete(byView, o.View())
+		r.Changed = r.Changed || changed(&o, k)
 		if k.Accepted != nil && o.TLS != nil && o.TLS.Accepts == nil { // asked more seldom, and remembered
 			facts := *o.TLS
 			k.Accepted.Apply(&facts)
@@ -39,7 +41,7 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 			return err
 		}
 	}
-	if err := e.carry(ctx, r, byView, defaults); err != nil {
+	if err := e.carry(ctx, r, byView); err != nil {
 		return err
 	}
 	views := r.Endpoints
@@ -50,11 +52,21 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 	return nil
 }
 
+// changed reports whether the default offer was answered with another chain than
+// the last time. A pool behind one address answers with several.
+func changed(o *inventory.Observation, k inventory.KnownView) bool {
+	if o.Offer != inventory.OfferDefault || len(o.Chain) == 0 || k.LastChain.IsZero() || inventory.ChainID(o.Chain) == k.LastChain {
+		return false
+	}
+	return !slices.ContainsFunc(o.Alternates, func(c [][]byte) bool { return inventory.ChainID(c) == k.LastChain })
+}
+
 // carry adds the current views that this examination did not see, because they
 // are of other offers or further addresses, or did not come with the name this
-// time. They are judged by all that is remembered of them: what is said of them
-// does not depend on which examination it was.
-func (e *Engine) carry(ctx context.Context, r *inventory.Result, unseen map[inventory.View]inventory.KnownView, defaults map[string][][]byte) error {
+// time. They are judged by all that is remembered of them, and compared with
+// what the default offer was answered then: what is said of them does not depend
+// on which examination it was.
+func (e *Engine) carry(ctx context.Context, r *inventory.Result, unseen map[inventory.View]inventory.KnownView) error {
 	for v, k := range unseen {
 		if v.Address == "" || k.LastChain.IsZero() {
 			delete(unseen, v)
@@ -77,9 +89,6 @@ func (e *Engine) carry(ctx context.Context, r *inventory.Result, unseen map[inve
 			continue
 		}
 		f.Target = r.Target
-		if d := defaults[f.Observation.Address]; d != nil && f.Observation.Offer != inventory.OfferDefault {
-			f.DefaultChain = d
-		}
 		j, err := e.judge(ctx, f, k)
 		if err != nil {
 			return err

@@ -72,7 +72,6 @@ type past struct {
 	failures int       // examinations in a row with an endpoint that did not answer
 	expiry   time.Time
 	lifetime time.Duration
-	leaves   uint64 // hash of the leaves that were served when all addresses answered; 0: none
 }
 
 // NewSchedule returns a Schedule without targets.
@@ -235,22 +234,20 @@ func (s *Schedule) Target(key string) (inventory.Target, bool) {
 	return e.target, true
 }
 
-// Done tells what an examination gave, and sets the target's next slot. It
-// reports whether other leaves were served than the last time.
-func (s *Schedule) Done(r inventory.Result) (changed bool) {
+// Done tells what an examination gave, and sets the target's next slot. After a
+// change of the chain the next examination asks the extras.
+func (s *Schedule) Done(r inventory.Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.slots[r.Target.Key()]
 	if e == nil {
-		return false // removed meanwhile
+		return // removed meanwhile
 	}
-	before := e.leaves
-	e.learn(r)
-	changed = before != 0 && e.leaves != before
+	answered := e.learn(r)
 	switch {
-	case e.asked && e.failures == 0:
+	case e.asked && answered:
 		e.owed = false
-	case changed && s.opt.Extras > 0:
+	case r.Changed && s.opt.Extras > 0:
 		e.owed = true // the other certificates may be new as well
 	}
 	e.asked = false
@@ -267,7 +264,6 @@ func (s *Schedule) Done(r inventory.Result) (changed bool) {
 		heap.Fix(&s.due, e.index)
 	}
 	s.poke()
-	return changed
 }
 
 // Now asks for an examination of a target at once. It reports whether the
@@ -388,11 +384,11 @@ func (s *Schedule) every(e *slot, now time.Time) time.Duration {
 	return max(d, time.Millisecond)
 }
 
-// learn takes over what an examination gave.
-func (p *past) learn(r inventory.Result) {
-	var sum uint64
+// learn takes over what an examination gave, and reports whether some address
+// answered: the extras were asked there, and a dead one beside it does not owe
+// them for ever.
+func (p *past) learn(r inventory.Result) (answered bool) {
 	failed := len(r.Endpoints) == 0
-	var leaves map[inventory.Fingerprint]bool
 	for i := range r.Endpoints {
 		o := &r.Endpoints[i].Observation
 		if o.Time.After(p.last) {
@@ -401,28 +397,22 @@ func (p *past) learn(r inventory.Result) {
 		if o.Offer != inventory.OfferDefault && o.Offer != inventory.OfferCensus {
 			continue
 		}
-		if len(o.Chain) == 0 {
+		if len(o.Chain) > 0 {
+			answered = true
+		} else {
 			failed = failed || o.Reach.Status != inventory.ReachNoRoute
-			continue
-		}
-		id := inventory.FingerprintOf(o.Chain[0])
-		if !leaves[id] {
-			if leaves == nil {
-				leaves = make(map[inventory.Fingerprint]bool)
-			}
-			leaves[id] = true
-			sum += hashOf(string(id[:])) | 1 // in any order
 		}
 	}
 	if failed {
-		p.failures++ // and what some address serves is not all
+		p.failures++
 	} else {
-		p.failures, p.leaves = 0, sum
+		p.failures = 0
 	}
 	p.expiry, p.lifetime = time.Time{}, 0
 	if x := r.Judgement.Expiry; x != nil {
 		p.expiry, p.lifetime = x.At, r.Judgement.Lifetime
 	}
+	return answered
 }
 
 func hashOf(s string) uint64 {

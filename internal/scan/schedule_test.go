@@ -199,15 +199,13 @@ func TestScheduleExtras(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*24*time.Hour)
 		defer cancel()
 		start := time.Now()
-		const changed, dead = "host-1.example:443", "host-2.example:443"
+		const changed, dead, half = "host-1.example:443", "host-2.example:443", "host-3.example:443"
+		renewed := false
 		extras := make(map[string][]time.Duration)
 		turns := make(map[int64]bool)
 		for target := range s.Due(ctx) {
 			w, leaf := s.Work(target), "leaf"
 			age := time.Since(start)
-			if target.Key() == changed && age > 100*time.Hour {
-				leaf = "other"
-			}
 			if target.Key() == dead && age < 48*time.Hour {
 				leaf = ""
 			}
@@ -225,7 +223,14 @@ func TestScheduleExtras(t *testing.T) {
 				}
 				turns[w.Turn] = true
 			}
-			s.Done(result(target, time.Now(), leaf))
+			r := result(target, time.Now(), leaf)
+			if target.Key() == changed && age > 100*time.Hour && !renewed {
+				r.Changed, renewed = true, true
+			}
+			if target.Key() == changed || target.Key() == half { // beside an address that is dead for ever
+				r.Endpoints = append(r.Endpoints, result(target, time.Now(), "").Endpoints...)
+			}
+			s.Done(r)
 		}
 		hours := make(map[int]int)
 		for target, at := range extras {

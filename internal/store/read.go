@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -84,12 +85,14 @@ func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventor
 	defer rows.Close()
 	chains := newChains(ctx, tx)
 	var present *inventory.StoredTarget
-	emit := func() bool {
+	emit := func() (more bool, err error) {
 		if present == nil {
-			return true
+			return true, nil
 		}
-		fillDefaults(present)
-		return f(*present)
+		if err := fillDefaults(present, chains); err != nil {
+			return false, err
+		}
+		return f(*present), nil
 	}
 	for rows.Next() {
 		row, err := scanRow(rows)
@@ -97,8 +100,8 @@ func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventor
 			return err
 		}
 		if present == nil || present.Target.Key() != row.key {
-			if !emit() {
-				return nil
+			if more, err := emit(); err != nil || !more {
+				return err
 			}
 			if present, err = row.target(); err != nil {
 				return err
@@ -116,24 +119,56 @@ func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventor
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	emit()
-	return nil
+	_, err = emit()
+	return err
 }
 
 // fillDefaults gives the views with other offers the chain that the same
-// address served to the default one.
-func fillDefaults(st *inventory.StoredTarget) {
+// address served to the default one when they were examined.
+func fillDefaults(st *inventory.StoredTarget, chains *chainLoader) error {
 	for i := range st.Views {
-		o := &st.Views[i].Facts.Observation
+		f := &st.Views[i].Facts
+		o := &f.Observation
 		if o.Offer == inventory.OfferDefault {
 			continue
 		}
 		for j := range st.Views {
-			if d := &st.Views[j].Facts.Observation; d.Offer == inventory.OfferDefault && d.Address == o.Address && d.Location == o.Location {
-				st.Views[i].Facts.DefaultChain = d.Chain
+			v := &st.Views[j]
+			d := &v.Facts.Observation
+			if d.Offer != inventory.OfferDefault || d.Address != o.Address || d.Location != o.Location {
+				continue
+			}
+			if f.DefaultChain = d.Chain; !o.Time.Before(v.FirstSeen) {
+				continue
+			}
+			id, err := servedAt(chains, d.View(), millis(o.Time))
+			if err == nil {
+				f.DefaultChain, err = chains.chain(id)
+			}
+			if err != nil {
+				return fmt.Errorf("what %s served before: %w", d.View().ID(), err)
 			}
 		}
 	}
+	return nil
+}
+
+// servedAt returns the chain that a view served at a time before its present
+// state; zero if there was none, or nobody knows.
+func servedAt(chains *chainLoader, v inventory.View, at int64) (inventory.Fingerprint, error) {
+	query, err := chains.prepare(`
+		SELECT chain FROM span
+		WHERE (target, address, location, offer) = (?, ?, ?, ?) AND first_seen <= ?
+		ORDER BY seq DESC LIMIT 1`)
+	if err != nil {
+		return inventory.Fingerprint{}, err
+	}
+	var id []byte
+	err = query.QueryRowContext(chains.ctx, v.Target, v.Address, v.Location, string(v.Offer), at).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return toFingerprint(id), err
 }
 
 // A row is a target and one of its views, as stored.
@@ -299,7 +334,9 @@ func pastTargets(ctx context.Context, tx *sql.Tx, at int64, f func(inventory.Sto
 				st.Views = append(st.Views, v)
 			}
 		}
-		fillDefaults(st)
+		if err := fillDefaults(st, chains); err != nil {
+			return err
+		}
 		if !f(*st) {
 			return nil
 		}

@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"an observation delivered late is left out", late},
 		{"an observation delivered twice counts once", twice},
 		{"views by other offers know the default chain", offers},
+		{"and the one of their own time", offersApart},
 		{"labels and sources of a target", metadata},
 		{"findings open, change, and close", findings},
 		{"findings of views that were not judged stay open", unjudged},

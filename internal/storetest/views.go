@@ -339,6 +339,37 @@ func offers(f *fixture) {
 	}
 }
 
+// offersApart: what was answered to another offer before a change is compared
+// with what the default one was answered then.
+func offersApart(f *fixture) {
+	t := Target("shop.example")
+	seen := func(offer inventory.Offer, n int, chain string) inventory.Endpoint {
+		e := Seen(t, address, hour(n), Chain(chain))
+		e.Observation.Offer = offer
+		return e
+	}
+	check := func(st inventory.StoredTarget, when string, chain [][]byte) {
+		f.Helper()
+		for _, v := range st.Views {
+			if v.Facts.Observation.Offer == inventory.OfferNoSNI && !cmp.Equal(v.Facts.DefaultChain, chain) {
+				f.Errorf("%s: a default chain of %d certificates, and not what it is compared with", when, len(v.Facts.DefaultChain))
+			}
+		}
+	}
+	f.record(t, seen(inventory.OfferDefault, 0, "a"))
+	f.record(t, seen(inventory.OfferDefault, 1, "a"), seen(inventory.OfferNoSNI, 1, "a"))
+	f.record(t, Failed(t, address, hour(2), inventory.ReachTimeout))
+	check(f.target(t), "the default offer has no answer", Chain("a"))
+	f.record(t, seen(inventory.OfferDefault, 3, "b"))
+	f.record(t, seen(inventory.OfferDefault, 4, "c"))
+	check(f.target(t), "it was renewed twice", Chain("a"))
+	for _, st := range all(f, f.Targets(f.Context(), hour(6))) {
+		check(st, "as it was at a time", Chain("a"))
+	}
+	f.record(t, seen(inventory.OfferDefault, 5, "c"), seen(inventory.OfferNoSNI, 5, "a"))
+	check(f.target(t), "both were asked again", Chain("c"))
+}
+
 func metadata(f *fixture) {
 	t := Target("shop.example")
 	f.record(t, Seen(t, address, hour(0), Chain("a")))

@@ -46,7 +46,7 @@ func (j *Judge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now 
 		find(inventory.CodeAddressesDisagree, m)
 	}
 	if len(j.opt.Expect) > 0 {
-		if code, m := j.deployment(counted, hidden); m != "" {
+		if code, m := j.deployment(askedTogether(counted), hidden); m != "" {
 			find(code, m)
 		}
 	}
@@ -88,6 +88,18 @@ func countedViews(views []inventory.Endpoint) []inventory.Endpoint {
 		return census
 	}
 	return out
+}
+
+// askedTogether leaves out the restricted offers that were not asked again when
+// the default one was: what they were answered then is not what is served now.
+func askedTogether(views []inventory.Endpoint) []inventory.Endpoint {
+	return slices.DeleteFunc(slices.Clone(views), func(v inventory.Endpoint) bool {
+		o := &v.Observation
+		return restricted(o.Offer) && slices.ContainsFunc(views, func(d inventory.Endpoint) bool {
+			n := &d.Observation
+			return n.Offer == inventory.OfferDefault && n.Address == o.Address && n.Location == o.Location && n.Time.After(o.Time)
+		})
+	})
 }
 
 // verified is nil if there is nothing to say: no view, or the scanner's own

@@ -96,6 +96,13 @@ func TestTarget(t *testing.T) {
 			codes: []string{"partially_deployed"}, mentions: "but not by 192.0.2.1:",
 		},
 		{
+			name: "an old RSA certificate that was not asked for again", expect: append(expected, verify.Parse(freshRSA[0])), tier: "14d", verified: yes,
+			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", oldRSA, func(f *inventory.Facts) {
+				f.Observation.Offer = inventory.OfferRSA
+				f.Observation.Time = f.Observation.Time.Add(-time.Hour)
+			}}},
+		},
+		{
 			name: "both key types deployed", expect: append(expected, verify.Parse(freshRSA[0])), verified: yes,
 			views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", freshRSA, offer(inventory.OfferRSA)}},
 		},
