@@ -30,9 +30,10 @@ func newRulesCommand(io streams) *cobra.Command {
 		Short: "Print the Prometheus alerting rules for your tiers and labels",
 		Long: `Print the rules that raise alerts from certscan's metrics: tiers of expiry, late
 renewals, certificates that are not deployed, not trusted or revoked, and
-certscan's own faults. They need Prometheus 2.42 or newer. With --config, they fit
-a daemon: tiers, labels, detail and the age at which scanning has stopped come
-from its configuration.
+certscan's own faults. They need Prometheus 2.42 or newer.
+
+With --config, they fit a daemon: tiers, labels, detail and the age at which
+scanning has stopped come from its configuration.
 
 With a name, one of the files that go with them: recording rules for the series
 of common tutorials (compat), an example for Alertmanager with routes by owner
