@@ -273,6 +273,26 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// Whatever the path of the external URL is, it is served below it.
+func TestExternalPath(t *testing.T) {
+	t.Parallel()
+	for external, path := range map[string]string{
+		"https://ops.example.com/":        "/",
+		"https://ops.example.com//":       "/",
+		"https://ops.example.com/a b/":    "/a%20b/",
+		"https://ops.example.com/a%20b/":  "/a%20b/",
+		"https://ops.example.com/{x/":     "/%7Bx/",
+		"https://ops.example.com/{x}/{$}": "/%7Bx%7D/%7B$%7D/",
+		"https://ops.example.com/50%25":   "/50%25/",
+	} {
+		opt := options()
+		opt.ExternalURL = external
+		if status, body, _ := get(t, "http://"+start(t, opt).String()+path+"-/healthy"); status != 200 || body != "healthy\n" {
+			t.Errorf("%s: %s: %d %q", external, path, status, body)
+		}
+	}
+}
+
 // Large answers are compressed for who takes that.
 func TestGzip(t *testing.T) {
 	t.Parallel()

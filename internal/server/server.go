@@ -112,7 +112,7 @@ func New(opt Options) (*Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("external URL: %w", err)
 		}
-		prefix = strings.TrimSuffix(u.Path, "/")
+		prefix = strings.TrimRight(u.Path, "/")
 	}
 	s := &Server{opt: opt}
 	page, err := s.newPage()
@@ -160,7 +160,8 @@ func (s *Server) routes() *http.ServeMux {
 func (s *Server) wrap(mux http.Handler, prefix string) http.Handler {
 	if prefix != "" {
 		below := http.NewServeMux()
-		below.Handle(prefix+"/", http.StripPrefix(prefix, mux))
+		pattern := (&url.URL{Path: prefix + "/"}).EscapedPath() // braces and blanks mean something in patterns
+		below.Handle(pattern, http.StripPrefix(prefix, mux))
 		below.Handle("/", mux)
 		mux = below
 	}
