@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/certscan/internal/inventory"
@@ -103,13 +104,27 @@ func (o *ownFailure) add(a answer, n int, ask func(int)) bool {
 func (c *Confirm) Own() []inventory.Finding {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.own.is {
-		return nil
-	}
-	return []inventory.Finding{{
+	f := inventory.Finding{
 		Code: inventory.CodeLocationAnomalous, Severity: inventory.CodeLocationAnomalous.DefaultSeverity(),
 		Subject: inventory.Subject{Kind: inventory.SubjectLocation, ID: c.opt.Location},
-		Message: fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Until they do, no further target is called unreachable", len(c.own.last)),
-		Since:   c.own.since.UTC(),
-	}}
+	}
+	var what []string
+	if c.own.is {
+		f.Since = c.own.since.UTC()
+		what = append(what, fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Until they do, no further target is called unreachable", len(c.own.last)))
+	}
+	if c.proxy.issuer == "" {
+		c.proxy.begin() // by what was restored
+	}
+	if p := &c.proxy; p.issuer != "" {
+		if f.Since.IsZero() || p.since.Before(f.Since) {
+			f.Since = p.since.UTC()
+		}
+		what = append(what, intercepted(p.issuer, "not in trust.stores")+". Until they are seen with others, no further name is called untrusted for it")
+	}
+	if len(what) == 0 {
+		return nil
+	}
+	f.Message = strings.Join(what, "; and ")
+	return []inventory.Finding{f}
 }

@@ -38,7 +38,8 @@ type ConfirmOptions struct {
 //
 // A finding that opened three times within twelve intervals is held open until
 // it stayed away for four. While most targets that were well fail at once, no
-// failure to connect is told, but that one thing about our own side.
+// failure to connect is told, but that one thing about our own side; and no
+// unknown issuer while a proxy replaces certificates.
 //
 // It keeps no facts and changes none. It is safe for concurrent use.
 type Confirm struct {
@@ -47,12 +48,14 @@ type Confirm struct {
 	mu      sync.Mutex
 	targets map[string]*vigil
 	own     ownFailure
+	proxy   interception
 	round   uint64 // counts results
 }
 
 // A vigil is what is known of the findings of one target.
 type vigil struct {
 	well     bool           // it answered, and nothing else was told since
+	issuer   string         // unknown and not told, when a certificate was seen last
 	failures map[string]int // in a row, by address; "" is of resolving
 	findings map[inventory.FindingKey]*watch
 }
@@ -112,9 +115,9 @@ func (c *Confirm) Examined(r *inventory.Result) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.vigil(r.Target.Key())
-	changed := c.observe(r, v)
+	failing, proxied := c.observe(r, v), c.sight(r, v, examined)
 	out := c.sift(r, v, examined)
-	out.Own = changed
+	out.Own = failing || proxied
 	return out
 }
 
@@ -153,6 +156,7 @@ func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) b
 			}
 		}
 	})
+	c.sight(r, v, restored)
 	return c.sift(r, v, restored)
 }
 
@@ -179,6 +183,7 @@ func (c *Confirm) Forget(targets []string) {
 	for _, t := range targets {
 		delete(c.targets, t)
 		c.own.forget(t)
+		c.proxy.forget(t)
 	}
 }
 
@@ -232,6 +237,7 @@ func viewSubject(e *inventory.Endpoint) inventory.Subject {
 func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome) {
 	now := time.Now()
 	late := from == examined && outdated(r, now)
+	behind := c.proxy.behind(r)
 	c.round++
 	judged := make(map[inventory.Subject]*[]inventory.Finding)
 	all(r, func(s inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding) {
@@ -245,8 +251,11 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 			if from == examined && !again && (e != nil || s.Kind == inventory.SubjectTarget) {
 				w.seen++
 			}
+			if w.holds(f, behind[s]) {
+				continue
+			}
 			if !w.open && !c.tell(f, w, v, e, from) {
-				out.Again = out.Again || from != restored || !ofEvidence(f.Code)
+				out.Again = out.Again || from != restored || !ofOthers(f.Code)
 				continue
 			}
 			if !w.open {
@@ -308,8 +317,8 @@ func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.End
 		return seen >= failuresToTell && !c.own.is
 	}
 	switch {
-	case from == restored && ofEvidence(f.Code):
-		return false // nobody has been asked yet
+	case from == restored && ofOthers(f.Code):
+		return false // nobody has been asked yet, or looked at
 	case w.seen >= sightingsTell:
 		return true
 	case from == rejudged:
@@ -355,10 +364,9 @@ func ofTime(c inventory.Code) bool {
 	return false
 }
 
-// ofEvidence reports whether asking somebody may take such a finding away.
-func ofEvidence(c inventory.Code) bool {
-	return c == inventory.CodeRevocationUnknown || c == inventory.CodeUnknownIssuer
-}
+// ofOthers reports whether asking somebody, or how others are seen, may take
+// such a finding away.
+func ofOthers(c inventory.Code) bool { return c == inventory.CodeRevocationUnknown || ofIssuer(c) }
 
 // answered reports whether there was a connection to whatever o is of.
 func answered(o *inventory.Observation) bool {

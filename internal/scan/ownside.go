@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -9,10 +8,8 @@ import (
 )
 
 const (
-	heldBack   = 64 // results looked at together before the first is let go
 	fewTargets = 3  // fewer unresolved names than this may just be unresolved names
 	fewPeers   = 10 // fewer dead addresses may just be dead
-	fewSites   = 5  // fewer names under one unknown issuer may just be misconfigured
 )
 
 // The codes of [inventory.OwnFault].
@@ -85,9 +82,10 @@ func (s *OwnSide) NotExamined() int { return len(s.missed) }
 func (s *OwnSide) decide() {
 	s.decided = true
 	var names, unresolved int
-	peers, sites := make(map[string]bool), make(map[string]map[string]bool)
-	reached, certificates := false, 0
+	peers, reached := make(map[string]bool), false
+	var seen []sighting
 	for _, r := range s.held {
+		name := site(r.Target)
 		for _, e := range r.Endpoints {
 			o := e.Observation
 			if o.Resolution != nil {
@@ -101,36 +99,15 @@ func (s *OwnSide) decide() {
 			default:
 				peers[o.Address] = true
 			}
-			if issuer, ok := unknownIssuer(e); ok && !r.Target.IsIP() {
-				if sites[issuer] == nil {
-					sites[issuer] = make(map[string]bool)
-				}
-				sites[issuer][site(r.Target.Host)] = true
-			}
-			if len(o.Chain) > 0 {
-				certificates++
+			if len(o.Chain) > 0 && name != "" {
+				issuer, _ := unknownIssuer(e)
+				seen = append(seen, sighting{site: name, issuer: issuer})
 			}
 		}
 	}
 	s.resolver = names >= fewTargets && unresolved == names
 	s.network = !reached && len(peers) >= fewPeers
-	for issuer, under := range sites {
-		if len(under) >= fewSites && s.share(issuer)*5 >= certificates*4 {
-			s.issuer = issuer
-		}
-	}
-}
-
-// share is the number of held certificates by an unknown issuer.
-func (s *OwnSide) share(issuer string) (n int) {
-	for _, r := range s.held {
-		for _, e := range r.Endpoints {
-			if i, ok := unknownIssuer(e); ok && i == issuer {
-				n++
-			}
-		}
-	}
-	return n
+	s.issuer = interceptor(seen)
 }
 
 // correct takes off r what is the scanner's own fault, and counts it.
@@ -153,17 +130,15 @@ func (s *OwnSide) correct(r *inventory.Result) {
 			continue
 		case s.resolver && o.Reach.Status == inventory.ReachDNSTimeout:
 			s.fault(FaultNoResolver, "no resolver answers: check the network, or name one with --resolver")
-			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeDNSFailure)
+			e.Judgement.Findings = without(e.Judgement.Findings, of(inventory.CodeDNSFailure))
 			continue
 		case s.network && o.Address != "" && len(o.Chain) == 0 && deadConnection(o.Reach.Status):
 			s.fault(FaultNoNetwork, "every connection failed ("+string(o.Reach.Status)+"): check this machine's network and firewall")
-			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnreachable)
+			e.Judgement.Findings = without(e.Judgement.Findings, of(inventory.CodeUnreachable))
 			continue
 		case s.issuer != "" && unknown && issuer == s.issuer:
-			s.fault(FaultInterception, fmt.Sprintf(
-				"unrelated names all serve certificates by the unknown issuer %q: a proxy between here and there replaces them, or it is your own CA and --roots FILE is missing", issuer,
-			))
-			e.Judgement.Findings = without(e.Judgement.Findings, inventory.CodeUnknownIssuer, inventory.CodeUntrustedRoot, inventory.CodeIncompleteChain)
+			s.fault(FaultInterception, intercepted(issuer, "--roots FILE is missing"))
+			e.Judgement.Findings = without(e.Judgement.Findings, ofIssuer)
 			continue
 		}
 		if refused(e.Judgement.Verdict) {
@@ -176,7 +151,7 @@ func (s *OwnSide) correct(r *inventory.Result) {
 	}
 	if !examined && len(r.Endpoints) > 0 {
 		s.missed[r.Target.Key()] = true
-		r.Judgement.Findings = without(r.Judgement.Findings, inventory.CodeUnreachable)
+		r.Judgement.Findings = without(r.Judgement.Findings, of(inventory.CodeUnreachable))
 	}
 }
 
@@ -220,25 +195,11 @@ func deadConnection(st inventory.ReachStatus) bool {
 	return st == inventory.ReachTimeout || st == inventory.ReachUnreachable || st.IsOwnFault()
 }
 
-// unknownIssuer returns the issuer of e's certificate if no store knows it.
-func unknownIssuer(e inventory.Endpoint) (string, bool) {
-	j := e.Judgement
-	if j.Verdict == nil || j.Certificate == nil || !j.LastSeen.IsZero() {
-		return "", false
-	}
-	switch j.Verdict.Trust.Status {
-	case inventory.TrustUnknownIssuer, inventory.TrustUntrustedRoot:
-		return j.Certificate.Issuer, true
-	}
-	return "", false
+// of is whether a code is the one.
+func of(code inventory.Code) func(inventory.Code) bool {
+	return func(c inventory.Code) bool { return c == code }
 }
 
-// site is the part of a name that two unrelated names do not share, roughly.
-func site(host string) string {
-	labels := strings.Split(host, ".")
-	return strings.Join(labels[max(0, len(labels)-2):], ".")
-}
-
-func without(findings []inventory.Finding, codes ...inventory.Code) []inventory.Finding {
-	return slices.DeleteFunc(slices.Clone(findings), func(f inventory.Finding) bool { return slices.Contains(codes, f.Code) })
+func without(findings []inventory.Finding, off func(inventory.Code) bool) []inventory.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f inventory.Finding) bool { return off(f.Code) })
 }
