@@ -63,14 +63,19 @@ func endpointNow(opt Options) []panel {
 			queries: one("avg("+once("max", "address, location", ofTarget("certscan_endpoint_up", atLocation))+")", "answering"), links: []link{opt.runbook("EndpointUnreachable")},
 		},
 		{
-			kind: stat, title: "Certificates", width: 3, unit: "short", steps: []step{{color: "green"}, {2, "orange"}}, empty: unknown,
+			kind: stat, title: "Certificates", width: 2, unit: "short", steps: []step{{color: "green"}, {2, "orange"}}, empty: unknown,
 			help:    "Different leaf certificates that its addresses serve. More than one may be a renewal that did not arrive everywhere.",
 			queries: one("max("+ofTarget("certscan_target_distinct_certificates")+")", "certificates"), links: []link{opt.runbook("CertificatesDisagree"), opt.runbook("CertificatePartiallyDeployed")},
 		},
 		{
-			kind: stat, title: "Stale", width: 3, unit: "short", steps: []step{{color: "green"}, {1, "orange"}}, empty: "?",
+			kind: stat, title: "Stale", width: 2, unit: "short", steps: []step{{color: "green"}, {1, "orange"}}, empty: "?",
 			help:    "Addresses that were not examined in time. They count for nothing where addresses are compared.",
 			queries: one("max("+ofTarget("certscan_target_stale_views")+")", "stale"), links: []link{opt.runbook("CertscanViewsStale")},
+		},
+		{
+			kind: stat, title: "Retired", width: 2, unit: "short", steps: []step{{color: "text"}}, empty: "?",
+			help:    "Views at addresses that its name no longer has. They count for nothing, and stay in the history.",
+			queries: one("max("+ofTarget("certscan_target_retired")+")", "retired"),
 		},
 	}
 }

@@ -437,6 +437,29 @@ store: {path: certscan.db}
 	}
 }
 
+// What the history knows is in the metrics before anything is examined.
+func TestServeKnowsRetiredViews(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, port, _ := strings.Cut(netListen(t, func(c net.Conn) { c.Close() }), ":")
+	target := "shop.example:" + port
+	for _, address := range []string{"127.0.0.2", "127.0.0.1", "127.0.0.1", "127.0.0.1"} {
+		got := certscan(t, t.Context(), dir, "", "scan", "--resolve", "shop.example="+address, "--fail-on", "never", "--revocation", "off", "--db", "DIR/certscan.db", target)
+		if got.status != exitOK {
+			t.Fatalf("scan: exit status %d: %s%s", got.status, got.out, got.errors)
+		}
+	}
+	writeFiles(t, dir, map[string]string{"certscan.yaml": "sources: [{name: a, targets: ['" + target + `']}]
+scan: {interval: 100h, confirm: 24h, resolve: {shop.example: [127.0.0.1]}}
+trust: {revocation: "off"}
+web: {listen: "127.0.0.1:0"}
+store: {path: certscan.db}
+`})
+	s := startServe(t, filepath.Join(dir, "certscan.yaml"))
+	s.get("/metrics", `certscan_target_retired{target="`+target+`"} 1`)
+	s.end()
+}
+
 func TestHabits(t *testing.T) {
 	t.Parallel()
 	const d = 24 * time.Hour

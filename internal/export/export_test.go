@@ -53,6 +53,9 @@ func TestWhatIsServedOfATarget(t *testing.T) {
 	pool := seen(tgt, "192.0.2.1", leaf(host, 70*day))
 	pool.Judgement.Alternates = []inventory.Certificate{*leaf(host, 71*day), *leaf(host, 70*day)}
 
+	moved := result(tgt, "", seen(tgt, "192.0.2.1", leaf(host, 80*day)))
+	moved.Retired = 3
+
 	for _, tt := range []struct {
 		name   string
 		result inventory.Result
@@ -62,7 +65,7 @@ func TestWhatIsServedOfATarget(t *testing.T) {
 			"endpoint_up": {`address="192.0.2.1",location="local"} 1`}, "endpoint_failure": nil,
 			"target_expiry_timestamp_seconds": {fmt.Sprintf("} %d", now().Add(80*day).Unix())},
 			"target_lifetime_seconds":         {"} 7776000"}, "target_expiry_tier_seconds": nil, "target_verified": {"} 1"},
-			"target_stale_views": {"} 0"}, "target_distinct_certificates": {"} 1"}, "target_finding": nil,
+			"target_stale_views": {"} 0"}, "target_retired": {"} 0"}, "target_distinct_certificates": {"} 1"}, "target_finding": nil,
 			"target_info": {`host="t.example",port="443",protocol="tls"} 1`},
 		}},
 		{"expired keeps its expiry", result(tgt, inventory.TierExpired, expired), map[string][]string{
@@ -85,7 +88,7 @@ func TestWhatIsServedOfATarget(t *testing.T) {
 			"target_expiry_timestamp_seconds": nil, "target_lifetime_seconds": nil, "endpoint_last_success_timestamp_seconds": nil, "target_verified": {"} 0"},
 		}},
 		{"never examined says nothing", inventory.Result{Target: tgt}, map[string][]string{
-			"endpoint_up": nil, "target_verified": nil, "target_expiry_timestamp_seconds": nil, "target_info": {`host="t.example",port="443",protocol="tls"} 1`},
+			"endpoint_up": nil, "target_verified": nil, "target_retired": nil, "target_expiry_timestamp_seconds": nil, "target_info": {`host="t.example",port="443",protocol="tls"} 1`},
 		}},
 		{"the scanner's own fault is not the endpoint's", result(tgt, "", down(tgt, "2001:db8::1", inventory.ReachNoRoute, nil)), map[string][]string{
 			"endpoint_up": nil, "endpoint_failure": {`address="2001:db8::1",location="local",reason="no_route"} 1`},
@@ -107,6 +110,7 @@ func TestWhatIsServedOfATarget(t *testing.T) {
 				`address="192.0.2.1",location="local",offer="rsa",fingerprint="` + leaf("rsa.example", 70*day).SHA256.String() + `"} 1`,
 			},
 		}},
+		{"addresses that are gone", moved, map[string][]string{"target_retired": {"} 3"}, "target_stale_views": {"} 0"}}},
 		{"a pool behind one address", result(tgt, "", pool), map[string][]string{"target_distinct_certificates": {"} 2"}}},
 		{"the same view twice is one", result(tgt, "", seen(tgt, "192.0.2.1", leaf(host, 80*day)), seen(tgt, "192.0.2.1", leaf(host, 10*day))), map[string][]string{
 			"endpoint_up": {`address="192.0.2.1",location="local"} 1`},

@@ -84,7 +84,7 @@ func (t *target) series(now int64, seen marks, phased bool) int64 {
 	if _, ok := t.tier.Size(); ok {
 		n++
 	}
-	n += truth(t.verified != nil) + truth(t.distinct > 0) + truth(t.due != unknown) + int64(len(t.waived))
+	n += truth(t.verified != nil) + truth(len(t.views) > 0) + truth(t.distinct > 0) + truth(t.due != unknown) + int64(len(t.waived))
 	for _, f := range t.findings {
 		n += truth(f.shown(now))
 	}
@@ -211,6 +211,8 @@ func (p *page) numbers() {
 		func(t *target) (int64, bool) { return truth(t.verified != nil && *t.verified), t.verified != nil })
 	p.number("certscan_target_stale_views", "How many endpoints of the target were examined too long ago to count.",
 		func(t *target) (int64, bool) { return t.stale(now, p.settings.StaleAfter), true })
+	p.number("certscan_target_retired", "How many views of the target are retired: their address is no longer among the answers for its name. Absent if never examined.",
+		func(t *target) (int64, bool) { return int64(t.retired), len(t.views) > 0 })
 	p.number("certscan_target_distinct_certificates", "How many different leaf certificates the target serves with its own name.",
 		func(t *target) (int64, bool) { return int64(t.distinct), t.distinct > 0 })
 }

@@ -26,6 +26,7 @@ type target struct {
 	tier             inventory.Tier
 	verified         *bool
 	distinct         int
+	retired          int
 	views            []view    // sorted
 	findings         []finding // sorted
 	waived           []waived  // sorted
@@ -76,7 +77,7 @@ type waived struct {
 func (e *Exporter) record(r *inventory.Result, now time.Time) *target {
 	t := &target{
 		key: r.Target.Key(), named: r.Target, info: e.settings.info(r.Target), expiry: unknown, due: unknown,
-		tier: r.Judgement.Tier, verified: r.Judgement.Verified,
+		tier: r.Judgement.Tier, verified: r.Judgement.Verified, retired: r.Retired,
 	}
 	t.named.Sources = nil
 	t.open = `{target="` + value(t.key)

@@ -182,6 +182,10 @@ type Result struct {
 	// Changed: an address answered the default offer with another chain than the
 	// last time, so what it was answered to other offers may be of the past.
 	Changed bool
+
+	// Retired is how many views of the target there were besides, whose address
+	// is no longer among the answers for its name. The store knows it.
+	Retired int
 }
 
 // A NeedKind says what kind of evidence is missing.

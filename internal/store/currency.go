@@ -40,6 +40,17 @@ func answersOf(r *inventory.Result) []answer {
 	return answers
 }
 
+// retired is the number of views whose address is no longer among the answers
+// for the name. That the name did not resolve once is none.
+func (t *knownTarget) retired() (n int) {
+	for _, k := range t.views {
+		if k.retired != 0 && k.view.Address != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // currency counts the views that the target's name does not lead to any more,
 // and retires those that it has not led to for long enough. It returns the ids
 // of the views that it retired, with the reason for closing their findings.

@@ -16,8 +16,8 @@ const missesToRetire = 3
 // Record stores results in one transaction: what was seen, and the findings of
 // every subject that was judged, of which those that are open and were not
 // found again are closed. It writes into the findings of results since when
-// they have been open. A target counts as finished by the scan, if one is
-// named.
+// they have been open, and into the results how many views are retired. A target
+// counts as finished by the scan, if one is named.
 //
 // An observation that is older than what is known of its view is left out.
 func (d *DB) Record(ctx context.Context, scanID string, results []inventory.Result) error {
@@ -175,6 +175,7 @@ func (b *batch) record(t *knownTarget, r *inventory.Result) error {
 	if err := b.findings(t.key, judged, gone, at); err != nil {
 		return fmt.Errorf("findings: %w", err)
 	}
+	r.Retired = t.retired()
 	return nil
 }
 

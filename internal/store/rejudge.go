@@ -10,7 +10,8 @@ import (
 // Rejudged stores the findings of results that were judged again by what is
 // stored, without another examination, in one transaction. Their endpoints are
 // the current views of their targets, with the observations that are stored. It
-// writes into the findings since when they have been open.
+// writes into the findings since when they have been open, and into the results
+// how many views are retired.
 //
 // It returns the results that it stored. One whose target was examined, or
 // forgotten, since it was read is left out: it is about what was.
@@ -49,6 +50,7 @@ func (d *DB) Rejudged(ctx context.Context, results []inventory.Result) (stored [
 			if err := b.noteRevoked(d.revoked, r); err != nil {
 				return fmt.Errorf("%s: what is revoked: %w", key, err)
 			}
+			r.Retired = known[key].retired()
 			stored = append(stored, *r)
 		}
 		return nil

@@ -242,14 +242,22 @@ func retirement(f *fixture) {
 	if got := len(f.known(t)); got != 2 {
 		f.Errorf("%d current views, want 2: it was listed in between", got)
 	}
-	f.record(t, Resolved([]string{a}, Seen(t, a, hour(6), Chain("a")))...)
+	if got := f.record(t, Resolved([]string{a}, Seen(t, a, hour(6), Chain("a")))...).Retired; got != 1 {
+		f.Errorf("%d retired views, want 1", got)
+	}
 	if got := f.one(t); got.View.Address != a {
 		f.Errorf("current view is %v", got.View)
 	}
 	if got := len(f.target(t).Views); got != 1 {
 		f.Errorf("Target has %d views, want the current one", got)
 	}
-	f.record(t, Resolved([]string{b}, Seen(t, b, hour(7), Chain("a")))...)
+	again, err := f.Rejudged(f.Context(), []inventory.Result{{Target: t, Endpoints: []inventory.Endpoint{{Observation: f.target(t).Views[0].Facts.Observation}}}})
+	if err != nil || len(again) != 1 || again[0].Retired != 1 {
+		f.Errorf("judged again: %+v, %v; want one retired view", again, err)
+	}
+	if got := f.record(t, Resolved([]string{b}, Seen(t, b, hour(7), Chain("a")))...).Retired; got != 0 {
+		f.Errorf("%d retired views, want none: it came back", got)
+	}
 	if got := len(f.known(t)); got != 2 {
 		f.Errorf("%d current views, want the one that came back too", got)
 	}
@@ -270,7 +278,9 @@ func failedResolution(f *fixture) {
 	if got := f.known(t); len(got) != 2 || got[0].View.Address != "" || got[0].Reach != inventory.ReachDNSServFail {
 		f.Errorf("known = %+v, want the failure and the last address", got)
 	}
-	f.record(t, Resolved([]string{address}, Seen(t, address, hour(5), Chain("a")))...)
+	if got := f.record(t, Resolved([]string{address}, Seen(t, address, hour(5), Chain("a")))...).Retired; got != 0 {
+		f.Errorf("%d retired views, want none: no address is gone", got)
+	}
 	if got := f.one(t); got.View.Address != address {
 		f.Errorf("known = %+v, want the address alone", got)
 	}
