@@ -154,11 +154,14 @@ func (s shower) servedWith(ctx context.Context, der []byte, served []inventory.S
 
 // target shows a target: its views, findings and chains.
 func (s shower) target(ctx context.Context, name string) error {
-	st, err := byName(ctx, s.h, name, s.h.Target)
+	st, err := byName(ctx, s.h, name, s.h.lastKnown)
 	if err != nil {
 		return err
 	}
-	r, err := s.h.result(ctx, st)
+	if !st.Until.IsZero() && s.h.past.IsZero() {
+		s.h.at = st.Until.Add(-time.Millisecond) // with the findings of then, which closed with the watch
+	}
+	r, err := s.h.result(ctx, st.StoredTarget)
 	if err != nil {
 		return err
 	}
@@ -167,9 +170,13 @@ func (s shower) target(ctx context.Context, name string) error {
 		Schema    int                        `json:"schema"`
 		Target    inventory.TargetRecord     `json:"target"`
 		FirstSeen time.Time                  `json:"first_seen"`
+		Until     *time.Time                 `json:"watched_until"` // null: it still is
 		Endpoints []inventory.EndpointRecord `json:"endpoints"`
 		Served    [][]inventory.Certificate  `json:"served"` // in full, for each endpoint, leaf first
-	}{inventory.RecordSchema, inventory.NewTargetRecord(r), st.FirstSeen, []inventory.EndpointRecord{}, [][]inventory.Certificate{}}
+	}{inventory.RecordSchema, inventory.NewTargetRecord(r), st.FirstSeen, nil, []inventory.EndpointRecord{}, [][]inventory.Certificate{}}
+	if !st.Until.IsZero() {
+		value.Until = &st.Until
+	}
 	for _, e := range r.Endpoints {
 		value.Endpoints = append(value.Endpoints, inventory.NewEndpointRecord(r.Target, e))
 		served := []inventory.Certificate{}
@@ -183,13 +190,32 @@ func (s shower) target(ctx context.Context, name string) error {
 			}
 		}
 	}
-	if s.pem && len(ders) == 0 {
+	switch {
+	case s.pem && len(ders) == 0:
 		return errors.New("nothing is known to be served by " + st.Target.Key() + " now: certscan history shows what was")
+	case s.pem && !st.Until.IsZero():
+		noter(s.io)("%s is not watched since %s: this is what it served then", st.Target.Key(), st.Until.Format(time.DateTime))
 	}
 	return s.write(func(w writer, opt report.Options) error { return showTarget(w, st, r, opt) }, value, ders...)
 }
 
-func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt report.Options) error {
+// A knownTarget is a target in the history.
+type knownTarget struct {
+	inventory.StoredTarget
+	Until time.Time // when it was forgotten, and as it was then; zero if it is watched
+}
+
+// lastKnown returns a target, also a forgotten one.
+func (h *history) lastKnown(ctx context.Context, key string) (knownTarget, error) {
+	st, err := h.Target(ctx, key)
+	if !errors.Is(err, inventory.ErrUnknownTarget) {
+		return knownTarget{StoredTarget: st}, err
+	}
+	st, until, err := h.Forgotten(ctx, key)
+	return knownTarget{st, until}, err
+}
+
+func showTarget(w writer, st knownTarget, r inventory.Result, opt report.Options) error {
 	line := func(name, value string) {
 		if value != "" {
 			report.Fact(w, report.Clean(name), report.Clean(value), opt)
@@ -202,6 +228,9 @@ func showTarget(w writer, st inventory.StoredTarget, r inventory.Result, opt rep
 	}
 	line("Listed by", strings.Join(r.Target.Sources, ", "))
 	line("Known since", st.FirstSeen.Format(time.DateTime))
+	if !st.Until.IsZero() {
+		line("Watched until", st.Until.Format(time.DateTime)+"; this is as it was then")
+	}
 	if x := r.Judgement.Expiry; x != nil {
 		line("Expires", strings.TrimSpace(fmt.Sprintf("%s, by %s %s", x.At.Format(time.DateTime), x.By, x.Subject)))
 	}

@@ -64,6 +64,30 @@ func (d *DB) Target(ctx context.Context, key string) (inventory.StoredTarget, er
 	return found, err
 }
 
+// Forgotten returns a target that was taken out of the inventory as it was then,
+// and since when it is out; or [ErrUnknownTarget].
+func (d *DB) Forgotten(ctx context.Context, key string) (found inventory.StoredTarget, since time.Time, _ error) {
+	err := d.snapshot(ctx, "read forgotten target", func(tx *sql.Tx) error {
+		var at int64
+		err := tx.QueryRowContext(ctx, `SELECT forgotten FROM target WHERE key = ? AND forgotten IS NOT NULL`, key).Scan(&at)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w %q", ErrUnknownTarget, key)
+		}
+		if err != nil {
+			return err
+		}
+		since = fromMillis(at)
+		return readTargets(ctx, tx, `v.retired >= t.forgotten`, `t.key = ?`, []any{key}, func(st inventory.StoredTarget) bool {
+			found = st
+			return true
+		})
+	})
+	for i := range found.Views {
+		found.Views[i].Retired = false // it was current then
+	}
+	return found, since, err
+}
+
 // currentTargets calls f for every live target, or for one, until f returns
 // false.
 func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventory.StoredTarget) bool) error {
@@ -71,10 +95,16 @@ func currentTargets(ctx context.Context, tx *sql.Tx, key string, f func(inventor
 	if key != "" {
 		where, args = where+` AND t.key = ?`, []any{key}
 	}
+	return readTargets(ctx, tx, `v.retired IS NULL`, where, args, f)
+}
+
+// readTargets calls f for the targets t that where selects, with those of their
+// views v that views selects, until f returns false.
+func readTargets(ctx context.Context, tx *sql.Tx, views, where string, args []any, f func(inventory.StoredTarget) bool) error {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT `+targetColumns+`, `+viewColumns+`, c.certificates, l.der
 		FROM target AS t
-		LEFT JOIN view AS v ON v.target = t.key AND v.retired IS NULL
+		LEFT JOIN view AS v ON v.target = t.key AND `+views+`
 		LEFT JOIN chain AS c ON c.id = v.chain
 		LEFT JOIN certificate AS l ON l.sha256 = substr(c.certificates, 1, 32)
 		WHERE `+where+`

@@ -45,6 +45,7 @@ type Store interface {
 	PutEvidence(ctx context.Context, ev inventory.Evidence) error
 
 	Forget(ctx context.Context, target string) (int, error)
+	Forgotten(ctx context.Context, key string) (inventory.StoredTarget, time.Time, error)
 	Prune(ctx context.Context, before time.Time) error
 	Check(ctx context.Context) ([]string, error)
 }
