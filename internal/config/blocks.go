@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"regexp"
@@ -118,18 +119,27 @@ func unquoted(y ast.Node) string {
 	return pair.Key.String() + ":" + port.String()
 }
 
-// labels reads labels of targets. team is an alias of owner, as it is in lists.
+// labels reads labels of targets, and calls them as lists do: owner, environment
+// and platform in any case, team is owner, and env environment, unless both
+// stand there.
 func (n node) labels() map[string]string {
-	labels := make(map[string]string)
+	written := make(map[string]string)
+	values := make(map[string]node)
 	n.entries("a mapping of labels to values", func(name string, n node) {
-		if name == "team" {
-			name = "owner"
+		written[strings.ToLower(name)] = name
+		values[name] = n
+	})
+	labels := make(map[string]string)
+	for _, as := range slices.Sorted(maps.Keys(values)) {
+		n, name, lower := values[as], inventory.LabelName(as), strings.ToLower(as)
+		if name != as && name != lower && written[name] != "" {
+			name = lower
 		}
 		if _, twice := labels[name]; twice {
-			n.fail("team is an alias of owner, which stands there, too")
+			n.fail("there is another label that is called %s, which is the same", name)
 		}
 		labels[name] = n.text()
-	})
+	}
 	return labels
 }
 

@@ -29,6 +29,29 @@ func TestNoMetricLabels(t *testing.T) {
 	}
 }
 
+// Labels that stand in the configuration are called as those of lists are.
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]map[string]string{
+		"{env: test, Owner: web, PLATFORM: k8s}":          {"environment": "test", "owner": "web", "platform": "k8s"},
+		"{Team: ops, Cost Center: 7}":                     {"owner": "ops", "Cost Center": "7"},
+		"{Owner: web, Team: ops, env: a, Environment: b}": {"owner": "web", "team": "ops", "env": "a", "environment": "b"},
+	} {
+		text := "sources: [{name: a, targets: [{target: a, labels: " + written + "}], labels: " + written + "}]\n"
+		c, err := config.Read("certscan.yaml", strings.NewReader(text), parsers())
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+			continue
+		}
+		for _, got := range []map[string]string{c.Sources[0].Labels, c.Sources[0].Targets[0].Labels} {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got)\n%s", written, diff)
+			}
+		}
+		roundTrip(t, c)
+	}
+}
+
 // parsers know as much of targets, networks and servers as these tests need.
 func parsers() config.Parsers {
 	return config.Parsers{

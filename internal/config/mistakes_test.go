@@ -45,7 +45,9 @@ func TestDaemonMistakes(t *testing.T) {
 			"sources[0].min_targets: -1 is out of range", "sources[0].refresh: 1ms is out of range: want 1s to 7d", `sources[0].protocol: "gopher" is not known`,
 		}},
 		{"a percentage without its sign", "sources: [{name: a, files: [a], max_shrink: 0.5}]\n", []string{`"0.5" is not a percentage: want 0% to 100%`}},
-		{"labels that clash", "sources: [{name: a, targets: [a], labels: {owner: web, team: ops}}]\n", []string{"team is an alias of owner"}},
+		{"labels that clash", "sources: [{name: a, targets: [a], labels: {owner: web, Owner: ops, TEAM: ops, team: ops}}]\n", []string{
+			"sources[0].labels.owner: there is another label that is called owner, which is the same", "sources[0].labels.team: there is another label that is called team",
+		}},
 		{"a scan that cannot keep up", "scan: {interval: 30s, timeout: 1m, confirm: 2m}\n", []string{
 			"scan.timeout: 1m is longer than the interval of 30s", "scan.confirm: 2m is longer than the interval of 30s",
 		}},
