@@ -82,7 +82,8 @@ type Options struct {
 	CRLDir   string // where CRLs are kept; defaults to a directory that Close removes
 	CRLBytes int64  // of one list at most; defaults to 128 MiB
 
-	// Offline answers from what is remembered, however old, and asks nobody.
+	// Offline answers from what is kept, however old, and asks nobody. Somebody
+	// else may: what has expired or is missing is looked up again each time.
 	Offline bool
 
 	Concurrency int // fetches at a time; defaults to 128
@@ -201,7 +202,7 @@ func (s *Source) Shared() inventory.EvidenceSet {
 func (s *Source) recall(need inventory.Need) (e *inventory.Evidence, f *flight, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, ok := s.of(need).get(need); ok && (s.opt.Offline || s.opt.Now().Before(r.evidence.Expires)) {
+	if r, ok := s.of(need).get(need); ok && s.opt.Now().Before(r.evidence.Expires) {
 		return &r.evidence, nil, false
 	}
 	if f, ok := s.running[need]; ok {
@@ -244,8 +245,8 @@ func (s *Source) obtain(ctx context.Context, need inventory.Need) (e inventory.E
 	s.mu.Lock()
 	old, _ := s.of(need).get(need)
 	s.mu.Unlock()
-	if !old.has() {
-		old = s.kept(ctx, need)
+	if s.opt.Offline || !old.has() {
+		old = s.kept(ctx, need).with(old)
 	}
 	if !old.evidence.FetchedAt.IsZero() && (s.opt.Offline || s.opt.Now().Before(old.evidence.Expires)) {
 		whole, err := s.whole(ctx, old)
@@ -260,9 +261,7 @@ func (s *Source) obtain(ctx context.Context, need inventory.Need) (e inventory.E
 		old = remembered{}
 	}
 	if s.opt.Offline {
-		none := remembered{evidence: s.failure(need, errOffline, 0)}
-		s.remember(none)
-		return none.evidence, false
+		return s.failure(need, errOffline, 0), false
 	}
 	r, keep := s.ask(ctx, need, old)
 	if ctx.Err() != nil && r.evidence.Error != "" {

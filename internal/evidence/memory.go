@@ -23,6 +23,15 @@ func (r remembered) has() bool {
 	return len(e.Certificates) > 0 || e.CRL != nil || len(e.OCSP) > 0 || !r.body.IsZero()
 }
 
+// with returns r with the list that was read for old, if that is the one in its
+// file.
+func (r remembered) with(old remembered) remembered {
+	if crl := old.evidence.CRL; crl != nil && crl.SHA256 == r.body {
+		r.evidence.CRL, r.body = crl, inventory.Fingerprint{}
+	}
+	return r
+}
+
 func (r remembered) cost() int {
 	e := &r.evidence
 	n := entryCost + 2*(len(e.Need.URL)+len(e.Need.Request)) + len(e.Error) + len(e.OCSP)
