@@ -42,6 +42,7 @@ func (s *Source) ask(ctx context.Context, need inventory.Need, old remembered) (
 	case inventory.NeedOCSP:
 		r.evidence.OCSP, answer, err = s.askOCSP(ctx, need)
 	case inventory.NeedCRL:
+		s.files.use(need.URL) // whatever comes of this
 		body = &spool{files: &s.files}
 		defer body.discard()
 		r.evidence.CRL, answer, err = s.askCRL(ctx, need.URL, old.validators, body)
@@ -148,7 +149,7 @@ func (s *Source) fetch(ctx context.Context, r Request) (answer Answer, err error
 	if err != nil {
 		return Answer{}, err
 	}
-	defer func() { s.hosts.leave(h, err) }()
+	defer func() { s.hosts.leave(h, err, ctx.Err() != nil) }()
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()

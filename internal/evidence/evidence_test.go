@@ -285,6 +285,28 @@ func TestDeadHost(t *testing.T) {
 	})
 }
 
+// Who has no time left to wait learns nothing about the host: neither that it
+// is dead nor that it is alive.
+func TestImpatienceSaysNothingOfAHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{urls: map[string]answerFunc{"*": hangs}}
+		s := newSource(t, evidence.Options{Fetcher: n})
+		for i := range 20 {
+			patience := time.Minute
+			if i%2 == 1 {
+				patience = time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			s.Get(ctx, issuer(fmt.Sprintf("http://dead.example/%d.crt", i)))
+			cancel()
+		}
+		if n.count() != 5 {
+			t.Errorf("%d fetches, want 3 that were not answered, and 2 between them that were not waited for", n.count())
+		}
+	})
+}
+
 func TestConcurrencyIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

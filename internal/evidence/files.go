@@ -85,12 +85,19 @@ func (f *files) open(url string) (*os.File, error) {
 	}
 	body, err := os.Open(path)
 	if err == nil {
-		now := time.Now()
-		for _, p := range []string{path, strings.TrimSuffix(path, bodySuffix) + noteSuffix} {
-			_ = os.Chtimes(p, now, now) // who may only read need not
-		}
+		f.use(url)
 	}
 	return body, err
+}
+
+// use says that the list at url is of use, if it is there.
+func (f *files) use(url string) {
+	now := time.Now()
+	for _, suffix := range []string{bodySuffix, noteSuffix} {
+		if path, err := f.path(url, suffix); err == nil {
+			_ = os.Chtimes(path, now, now) // who may only read need not
+		}
+	}
 }
 
 // keep gives the body its place, nil if it has it already, and notes n.

@@ -110,12 +110,12 @@ func (h *hosts) admit(ctx context.Context, one *host) error {
 	}
 }
 
-// leave notes how the fetch ended.
-func (h *hosts) leave(one *host, err error) {
+// leave notes how the fetch ended, unless it was not waited for that.
+func (h *hosts) leave(one *host, err error, interrupted bool) {
 	class, _ := classify(err)
 	h.mu.Lock()
 	switch {
-	case errors.Is(err, context.Canceled): // says nothing about the host
+	case err != nil && (interrupted || errors.Is(err, context.Canceled)): // says nothing about the host
 	case err != nil && class == silent:
 		one.silences++
 		if one.silences >= maxSilences {

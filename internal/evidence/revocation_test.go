@@ -393,6 +393,45 @@ func TestADeadRevocationHost(t *testing.T) {
 	}
 }
 
+// A list is in use as long as somebody asks for it, whether or not it changes or
+// its host answers.
+func TestWhatIsInUseStays(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]answerFunc{
+		"a list that does not change": func(context.Context) (evidence.Answer, error) {
+			return evidence.Answer{NotModified: true, Fresh: -1}, nil
+		},
+		"a list whose host is gone": fails(wordError("connect")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, now := t.TempDir(), time.Now()
+			n := &network{urls: map[string]answerFunc{"*": body("crl 2000000000", -1)}}
+			opt := evidence.Options{Fetcher: n, ReadCRL: new(reader).ReadCRL, CRLDir: dir, Now: func() time.Time { return now }}
+			s := newSource(t, opt)
+			s.Get(t.Context(), list("a"))
+			names, err := filepath.Glob(filepath.Join(dir, "*"))
+			if err != nil || len(names) != 2 {
+				t.Fatalf("%v in the directory (%v), want a body and a note", names, err)
+			}
+			for _, name := range names {
+				if err := os.Chtimes(name, now, now.Add(-61*day)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n.set("*", answer)
+			now = now.Add(day)
+			s.Get(t.Context(), list("a"))
+			if err := evidence.RemoveUnused(dir, now); err != nil {
+				t.Fatal(err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 2 {
+				t.Errorf("%v are left of a list that was asked for, want body and note", left)
+			}
+		})
+	}
+}
+
 func TestRemoveUnused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
