@@ -246,7 +246,8 @@ func (c *checker) views() error {
 	}
 	return c.each("view %s remembers a chain that is missing", `
 		SELECT address || '|' || location || '|' || offer || '|' || target FROM view
-		WHERE last_chain NOT IN (SELECT id FROM chain) OR previous_chain NOT IN (SELECT id FROM chain)`)
+		WHERE last_chain IS NOT NULL AND last_chain NOT IN (SELECT id FROM chain) -- NULL is not in an empty table
+			OR previous_chain IS NOT NULL AND previous_chain NOT IN (SELECT id FROM chain)`)
 }
 
 func (c *checker) spans() error {

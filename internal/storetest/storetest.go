@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a change makes a span of the past", changed},
 		{"chains that differ only after the leaf are a change", intermediates},
 		{"an unreachable view keeps its last chain", unreachable},
+		{"a store in which nothing was ever served is sound", neverServed},
 		{"what came beside the last chain", besideTheLastChain},
 		{"a pool behind one address is a set", pool},
 		{"a state that comes back soon flaps", flapping},

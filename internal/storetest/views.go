@@ -145,6 +145,15 @@ func unreachable(f *fixture) {
 	}
 }
 
+// neverServed leaves it to the check at the end of every test.
+func neverServed(f *fixture) {
+	t := Target("shop.example")
+	f.record(t, Failed(t, address, hour(0), inventory.ReachRefused))
+	if k := f.one(t); !k.Chain.IsZero() || !k.LastChain.IsZero() {
+		f.Errorf("known = %+v, want no chain", k)
+	}
+}
+
 // What came beside the last chain stays with it, until another is served.
 func besideTheLastChain(f *fixture) {
 	t := Target("shop.example")
