@@ -51,12 +51,14 @@ type Fleet struct {
 // readings in a row say so. The zero value watches nothing. It is safe for
 // concurrent use.
 type Watcher struct {
+	reading sync.Mutex // held while sources are read; taken before mu
+
 	mu      sync.Mutex
-	sources []*watched
-	changed chan struct{} // closed when the sources were replaced
+	sources []*watched    // under mu, replaced whole
+	changed chan struct{} // under mu; closed when the sources were replaced
 }
 
-// A watched source belongs to the watcher's mu.
+// A watched source belongs to the watcher's mu, but for its Source.
 type watched struct {
 	Source
 	next    time.Time
@@ -68,8 +70,9 @@ type watched struct {
 }
 
 // Configure replaces the sources. One that was there before keeps its set, but
-// is believed if it shrank: somebody is looking. Of another, last is what is
-// remembered by its name from before.
+// is believed if the next reading says that it shrank: somebody is looking. Of
+// another, last is what is remembered by its name from before. It does not wait
+// for a reading that hangs; what that gives in the end counts for nothing.
 func (w *Watcher) Configure(sources []Source, last map[string][]inventory.Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,34 +130,51 @@ func (w *Watcher) Run(ctx context.Context, found func(Fleet) error) error {
 // Read reads the sources that are due. It returns the fleet, nil if no source
 // was due, when to read again, and a channel that is closed when that is sooner.
 func (w *Watcher) Read(ctx context.Context) (f *Fleet, wait time.Duration, changed <-chan struct{}) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	now := time.Now()
+	read := false
+	for s := w.due(now); s != nil && ctx.Err() == nil; s = w.due(now) {
+		got, err := s.Read(ctx) // may hang, which is to hold up nobody but the other sources
+		w.mu.Lock()
+		if ctx.Err() == nil { // else it says nothing of the source
+			s.take(got, err, now)
+		}
+		s.next = now.Add(cmp.Or(s.Every, time.Minute))
+		w.mu.Unlock()
+		read = true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
 	wait = anHour
-	read := len(w.sources) == 0
 	for _, s := range w.sources {
-		if !s.next.After(now) {
-			s.read(ctx, now)
-			s.next = now.Add(cmp.Or(s.Every, time.Minute))
-			read = true
-		}
 		wait = min(wait, s.next.Sub(now))
 	}
 	if w.changed == nil {
 		w.changed = make(chan struct{})
 	}
-	if read {
+	if read || len(w.sources) == 0 {
 		f = w.fleet()
 	}
 	return f, wait, w.changed
 }
 
-// read reads one source and decides whether it is believed.
-func (s *watched) read(ctx context.Context, now time.Time) {
-	got, err := s.Read(ctx)
-	if ctx.Err() != nil {
-		return // which says nothing of the source
+// due is a source that is to be read, nil if none is.
+func (w *Watcher) due(now time.Time) *watched {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sources {
+		if !s.next.After(now) {
+			return s
+		}
 	}
+	return nil
+}
+
+// take takes over what was read from a source, as far as it is believed.
+func (s *watched) take(got []inventory.Target, err error, now time.Time) {
+	asked := s.asked
+	s.asked = false // whoever asked looked at this reading
 	switch least := max(1, s.Min); {
 	case err == nil && len(got) == 0:
 		err = errors.New("there is no target in it")
@@ -171,8 +191,6 @@ func (s *watched) read(ctx context.Context, now time.Time) {
 		return
 	}
 	s.status.Up, s.status.Error, s.status.LastSuccess = true, "", now.UTC()
-	asked := s.asked
-	s.asked = false
 	lost := missing(s.targets, got)
 	if !asked && lost >= fewestLost && float64(lost) > cmp.Or(s.Shrink, 0.5)*float64(len(s.targets)) {
 		s.lost = lost

@@ -126,6 +126,68 @@ func TestWatcherBelievesWhoAsks(t *testing.T) {
 	}
 }
 
+// Who asked looked at the next reading, and not at one hours later.
+func TestWatcherBelievesWhoAsksOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n, broken := 20, error(nil)
+		sources := []discover.Source{{Name: "lists", Every: time.Hour, Read: func(context.Context) ([]inventory.Target, error) {
+			if broken != nil {
+				return nil, broken
+			}
+			return inList("lists", 0, n), nil
+		}}}
+		var w discover.Watcher
+		w.Configure(sources, nil)
+		w.Read(t.Context())
+		broken = errors.New("stale file handle")
+		w.Configure(sources, nil)
+		w.Read(t.Context())
+		time.Sleep(6 * time.Hour)
+		n, broken = 3, nil
+		if f, _, _ := w.Read(t.Context()); len(f.Targets) != 20 || len(f.Findings) != 1 || f.Findings[0].Code != inventory.CodeSourceShrunk {
+			t.Errorf("%d targets and %v of a list that shrank while nobody looked, want 20 and one finding", len(f.Targets), f.Findings)
+		}
+	})
+}
+
+// While a list hangs the sources can be replaced; what the old one says in the
+// end counts for nothing, and the new ones are read at once.
+func TestWatcherIsConfiguredWhileAListHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := func(hang time.Duration, to int) []discover.Source {
+			return []discover.Source{{Name: "lists", Every: time.Hour, Read: func(context.Context) ([]inventory.Target, error) {
+				time.Sleep(hang)
+				return inList("lists", 0, to), nil
+			}}}
+		}
+		var w discover.Watcher
+		w.Configure(source(10*time.Minute, 7), nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer cancel()
+		start := time.Now()
+		var configured time.Duration
+		time.AfterFunc(time.Minute, func() {
+			w.Configure(source(time.Minute, 3), nil)
+			configured = time.Since(start)
+		})
+		var got []string
+		if err := w.Run(ctx, func(f discover.Fleet) error {
+			got = append(got, fmt.Sprintf("%v: %d", time.Since(start), len(f.Targets)))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if configured != time.Minute {
+			t.Errorf("configured after %v, want at once after a minute", configured)
+		}
+		if diff := cmp.Diff([]string{"11m0s: 3"}, got); diff != "" {
+			t.Errorf("fleets (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestWatcherRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
