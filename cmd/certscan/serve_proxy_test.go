@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/certscan/internal/lab"
+	"example.com/certscan/internal/scan"
 )
 
 // TestServeBehindAProxy: a proxy replaces the certificates of unrelated public
@@ -84,7 +85,17 @@ store: {path: %s.db}
 	s.examined(2 * len(names))
 	untold(s)
 	s.end()
-	got := certscan(t, t.Context(), dir, "", "findings", "--db", "DIR/certscan.db", "--since", "1h", "--format", "jsonl")
+
+	// And so does an audit.
+	args := []string{"scan", "--no-store", "--roots", "DIR/ca.pem", "--revocation", "off", "--format", "jsonl"}
+	for _, name := range names {
+		args = append(args, "--resolve", name+"=127.0.0.1")
+	}
+	got := certscan(t, t.Context(), dir, "", append(args, targets...)...)
+	if got.status != exitError || !strings.Contains(got.out, scan.FaultInterception) || strings.Contains(got.out, `"code":"unknown_issuer"`) {
+		t.Errorf("scan: exit status %d, want %d and one fault: %s%s", got.status, exitError, got.out, got.errors)
+	}
+	got = certscan(t, t.Context(), dir, "", "findings", "--db", "DIR/certscan.db", "--since", "1h", "--format", "jsonl")
 	if strings.Count(got.out, "\n") != 1 || !strings.Contains(got.out, "Proxy CA") {
 		t.Errorf("findings, want the one about the proxy: %s", got.out)
 	}

@@ -238,3 +238,39 @@ func TestAnIssuerThatWasThereBefore(t *testing.T) {
 		})
 	}
 }
+
+// What is stored comes in any order; what was seen last decides.
+func TestInterceptionIsRestored(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		proxied int // of 100 targets, these
+		last    bool
+		want    string
+	}{
+		{"it had just begun", 10, true, "location_anomalous"},
+		{"it had just ended", 80, false, ""},
+		{"it was there all the time", 100, false, "location_anomalous"},
+	} {
+		for order, i := range map[string]func(int) int{"the oldest first": func(i int) int { return i }, "the latest first": func(i int) int { return 99 - i }} {
+			t.Run(tt.name+", "+order, func(t *testing.T) {
+				t.Parallel()
+				c := scan.NewConfirm(scan.ConfirmOptions{})
+				targets := shops(100, "www.shop-%d.com")
+				for k := range targets {
+					k = i(k)
+					issuer := ""
+					if !tt.last && k < tt.proxied || tt.last && k >= len(targets)-tt.proxied {
+						issuer = proxyCA
+					}
+					r := by(targets[k], issuer)
+					r.Endpoints[0].Observation.Time = r.Endpoints[0].Observation.Time.Add(time.Duration(k-100) * time.Minute)
+					c.Restore(&r, func(inventory.FindingKey) bool { return false }, func(inventory.View) int64 { return 7 })
+				}
+				if got := wordsOf(c.Own()); got != tt.want {
+					t.Errorf("own findings %q, want %q", got, tt.want)
+				}
+			})
+		}
+	}
+}
