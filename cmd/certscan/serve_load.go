@@ -105,11 +105,16 @@ func (d *daemon) unnamed(stored []inventory.Target, watched map[string]inventory
 // restore judges what is stored of the targets that are watched.
 func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Target) error {
 	open := make(map[inventory.FindingKey]bool)
-	for s, err := range d.db.OpenFindings(ctx) {
+	for s, err := range d.db.Findings(ctx, now().Add(-d.confirm.Memory()), time.Time{}) {
 		if err != nil {
 			return err
 		}
-		open[s.Finding.Key()] = true
+		if s.Closed.IsZero() {
+			open[s.Finding.Key()] = true
+		}
+		if _, ok := watched[s.Target]; ok {
+			d.confirm.Remember(s)
+		}
 	}
 	counts := make(map[inventory.View]int64)
 	confirm := func(r *inventory.Result) scan.Outcome {

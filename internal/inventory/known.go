@@ -62,13 +62,20 @@ type Span struct {
 	Pool      [][]Fingerprint // further chains that belong to the same state
 }
 
+// Why findings close.
+const (
+	ReasonGone        = "gone"         // it was looked for and not found
+	ReasonAddressGone = "address gone" // the view is no longer current
+	ReasonForgotten   = "forgotten"    // somebody took the target out
+)
+
 // A FindingSpan is a finding with the time it was open.
 type FindingSpan struct {
 	Finding Finding
 	Target  string
 	Opened  time.Time
 	Closed  time.Time // zero while open
-	Reason  string    // why it closed: "gone", "address gone", "forgotten"
+	Reason  string    // why it closed, one of the Reason constants; "" while open
 
 	Tier  Tier          // of findings about expiry
 	Steps []FindingStep // what it was before, oldest first

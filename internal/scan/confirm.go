@@ -129,6 +129,31 @@ func (c *Confirm) Rejudged(r *inventory.Result) Outcome {
 	return c.sift(r, c.vigil(r.Target.Key()), rejudged)
 }
 
+// Memory is how far back it counts what was told.
+func (c *Confirm) Memory() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return flapIntervals * c.opt.Interval
+}
+
+// Remember takes up a finding of the history that was open within
+// [Confirm.Memory]: what came and went before a restart still does. Findings come
+// in the order in which they opened, and before [Confirm.Restore].
+//
+// Since when one is held open is not in the history: it is from now on.
+func (c *Confirm) Remember(s inventory.FindingSpan) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, key := c.vigil(s.Target), s.Finding.Key()
+	if !s.Closed.IsZero() && s.Reason != inventory.ReasonGone {
+		delete(v.findings, key) // with its subject
+		return
+	}
+	w := v.watch(key)
+	w.open, w.finding = s.Closed.IsZero(), s.Finding
+	w.opened = lately(append(w.opened, s.Opened), time.Now().Add(-flapIntervals*c.opt.Interval))
+}
+
 // Restore takes up a result that was judged from what is stored. open reports
 // whether a finding is open in the store, and count how many examinations in a
 // row saw the present state of a view.

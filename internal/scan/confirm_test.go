@@ -200,6 +200,102 @@ func TestConfirmRestores(t *testing.T) {
 	}
 }
 
+// What comes and goes still does after a restart: it is held open, and not told
+// again.
+func TestConfirmRemembers(t *testing.T) {
+	t.Parallel()
+	const mismatch = inventory.CodeNameMismatch
+	target := watched(1)[0]
+	key := judged(result(target, time.Time{}, "leaf"), mismatch).Endpoints[0].Judgement.Findings[0]
+	for _, tt := range []struct {
+		name    string
+		openFor []time.Duration // ago, of each time it was told: from when to when; 0 is still open
+		reason  string
+		restart string // codes that are left at the restart, when nothing is found
+		closed  string // at the restart
+		after   step   // two examinations that find it, within a minute
+		calm    string // codes that are left an interval later, when nothing is found
+	}{
+		{"never told", nil, "", "", "", step{told: "name_mismatch", opened: "name_mismatch"}, ""},
+		{
+			"held open",
+			[]time.Duration{8 * time.Hour, 7 * time.Hour, 5 * time.Hour, 4 * time.Hour, time.Hour, 0},
+			inventory.ReasonGone,
+			"name_mismatch", "",
+			step{told: "name_mismatch"},
+			"name_mismatch",
+		},
+		{
+			"told the third time by the restart",
+			[]time.Duration{8 * time.Hour, 7 * time.Hour, 5 * time.Hour, 4 * time.Hour},
+			inventory.ReasonGone,
+			"", "",
+			step{told: "name_mismatch", opened: "name_mismatch"},
+			"name_mismatch",
+		},
+		{"open once", []time.Duration{time.Hour, 0}, inventory.ReasonGone, "", "name_mismatch", step{told: "name_mismatch", opened: "name_mismatch"}, ""},
+		{
+			"long ago",
+			[]time.Duration{40 * time.Hour, 39 * time.Hour, 30 * time.Hour, 20 * time.Hour, 14 * time.Hour, 0},
+			inventory.ReasonGone,
+			"", "name_mismatch",
+			step{told: "name_mismatch", opened: "name_mismatch"},
+			"",
+		},
+		{
+			"of an address that went away",
+			[]time.Duration{8 * time.Hour, 7 * time.Hour, 5 * time.Hour, 4 * time.Hour},
+			inventory.ReasonAddressGone,
+			"", "",
+			step{told: "name_mismatch", opened: "name_mismatch"},
+			"",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := scan.NewConfirm(scan.ConfirmOptions{})
+				open := false
+				for span := range slices.Chunk(tt.openFor, 2) {
+					s := inventory.FindingSpan{Finding: key, Target: target.Key(), Opened: time.Now().Add(-span[0]), Closed: time.Now().Add(-span[1]), Reason: tt.reason}
+					if open = span[1] == 0; open {
+						s.Closed, s.Reason = time.Time{}, ""
+					}
+					if s.Closed.IsZero() || time.Since(s.Closed) < c.Memory() {
+						c.Remember(s)
+					}
+				}
+				var last scan.Outcome
+				give := func(how func(*inventory.Result) scan.Outcome, found ...inventory.Code) string {
+					r := judged(result(target, time.Now(), "leaf"), found...)
+					last = how(&r)
+					return wordsOf(r.Endpoints[0].Judgement.Findings)
+				}
+				told := give(func(r *inventory.Result) scan.Outcome {
+					return c.Restore(r, func(inventory.FindingKey) bool { return open }, func(inventory.View) int64 { return 1 })
+				})
+				if told != tt.restart || wordsOf(last.Closed) != tt.closed || len(last.Opened) > 0 {
+					t.Errorf("at the restart told %q, opened %v, closed %v; want told %q, closed %q", told, last.Opened, last.Closed, tt.restart, tt.closed)
+				}
+				give(c.Examined, mismatch)
+				time.Sleep(time.Minute)
+				told = give(c.Examined, mismatch)
+				if got := (step{told: told, opened: wordsOf(last.Opened)}); !cmp.Equal(tt.after, got, cmp.AllowUnexported(step{})) {
+					t.Errorf("when it is back: %+v, want %+v", got, tt.after)
+				}
+				time.Sleep(time.Hour)
+				if told = give(c.Examined); told != tt.calm {
+					t.Errorf("when it is gone again: told %q, want %q", told, tt.calm)
+				}
+				time.Sleep(4 * time.Hour)
+				if told = give(c.Examined); told != "" {
+					t.Errorf("after it stayed away: told %q", told)
+				}
+			})
+		})
+	}
+}
+
 // A fleet of which most fail at once has one finding, and none of its targets.
 func TestConfirmOwnSide(t *testing.T) {
 	t.Parallel()

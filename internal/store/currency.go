@@ -78,13 +78,13 @@ func (b *batch) currency(t *knownTarget, r *inventory.Result, at int64) (map[str
 			switch {
 			case err != nil:
 			case k.view.Address == "": // the name resolves again
-				err = retire(k, reasonGone)
+				err = retire(k, inventory.ReasonGone)
 			case listed:
 				k.missed = 0
 				_, err = b.w.exec(`UPDATE view SET missed = 0 WHERE id = ?`, k.id)
 			case k.missed+1 >= missesToRetire:
 				k.missed++
-				err = retire(k, reasonAddressGone)
+				err = retire(k, inventory.ReasonAddressGone)
 			default:
 				k.missed++
 				_, err = b.w.exec(`UPDATE view SET missed = ? WHERE id = ?`, k.missed, k.id)

@@ -11,13 +11,6 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
-// Why findings close.
-const (
-	reasonGone        = "gone"         // it was looked for and not found
-	reasonAddressGone = "address gone" // the view is no longer current
-	reasonForgotten   = "forgotten"    // somebody took the target out
-)
-
 // maxSteps bounds the history of one finding.
 const maxSteps = 64
 
@@ -126,7 +119,7 @@ func (b *batch) findings(target string, judged judgements, gone map[string]strin
 		f.f.Since = fromMillis(o.opened)
 	}
 	for key, o := range open {
-		reason := reasonGone
+		reason := inventory.ReasonGone
 		if why, retired := gone[key.Subject.ID]; retired {
 			reason = why
 		} else if seen[key] || !judged.subjects[key.Subject] {
@@ -241,7 +234,7 @@ func (d *DB) RecordFleet(ctx context.Context, findings []inventory.Finding) erro
 			if elsewhere[key.Subject.ID] {
 				continue
 			}
-			if err := w.closeFinding(o, reasonGone, at); err != nil {
+			if err := w.closeFinding(o, inventory.ReasonGone, at); err != nil {
 				return err
 			}
 		}

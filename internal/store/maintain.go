@@ -29,7 +29,7 @@ func (d *DB) Forget(ctx context.Context, target string) (int, error) {
 		if n, err = w.exec(`UPDATE view SET retired = max(?, last_seen) WHERE target = ? AND retired IS NULL`, now, target); err != nil {
 			return err
 		}
-		_, err = w.exec(`UPDATE finding SET closed = max(?, opened), reason = ? WHERE target = ? AND closed IS NULL`, now, reasonForgotten, target)
+		_, err = w.exec(`UPDATE finding SET closed = max(?, opened), reason = ? WHERE target = ? AND closed IS NULL`, now, inventory.ReasonForgotten, target)
 		delete(d.cache.targets, target)
 		return err
 	})
