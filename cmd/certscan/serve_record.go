@@ -187,7 +187,7 @@ func (l *ledger) ofFleet(ctx context.Context, findings []inventory.Finding) erro
 // recordOwn keeps and shows the findings of no single target. Called under mu.
 func (l *ledger) recordOwn(ctx context.Context) error {
 	own := slices.Concat(l.sources, l.confirm.Own())
-	all := slices.Concat(own, l.judge.policies().fleet(l.fleet))
+	all := l.judge.policies().fleet(slices.Concat(own, l.fleet))
 	if err := l.db.RecordFleet(ctx, all); err != nil {
 		return err
 	}

@@ -153,6 +153,8 @@ func (d *decoder) severity(n node) (s inventory.SeverityRule) {
 		n.fail("severity and at_most exclude each other")
 	case s.Code == inventory.CodePolicy:
 		n.key("code").fail("a rule of the policy has a severity of its own")
+	case s.Code.OwnSide() && !s.Targets.IsZero():
+		n.key("targets").fail("%s is about no target: leave the key out", s.Code)
 	}
 	return s
 }
@@ -177,13 +179,22 @@ func (d *decoder) waiver(n node) inventory.Waiver {
 	w := inventory.Waiver{Place: n.place()}
 	n.mapping(fields{
 		"targets": func(n node) { w.Targets = n.selector() },
-		"code":    func(n node) { w.Codes = oneOrMore(n, code) },
+		"code":    func(n node) { w.Codes = oneOrMore(n, waivable) },
 		"rule":    func(n node) { w.Rule = n.text() },
 		"owner":   func(n node) { w.Owner = n.text() },
 		"reason":  func(n node) { w.Reason = n.text() },
 		"until":   func(n node) { w.Until = n.day() },
 	}, "targets", "code", "owner", "reason", "until")
 	return w
+}
+
+// waivable reads the code of a finding that somebody can answer for.
+func waivable(n node) inventory.Code {
+	c := code(n)
+	if c.OwnSide() {
+		n.fail("%s is about certscan itself, which nobody can answer for: mend it, or give it another severity", c)
+	}
+	return c
 }
 
 // Merge adds what other says to c. Rules of the same name in two files are a

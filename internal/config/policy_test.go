@@ -168,6 +168,10 @@ func TestMistakes(t *testing.T) {
 			[]string{"policy.severities[0]: want severity or at_most", "policy.severities[1]: severity and at_most exclude each other"},
 		},
 		{
+			"what is no target's", "policy: {severities: [{code: source_failed, targets: owner=a, severity: info}]}\nwaivers:\n- {targets: '*', code: [expired, location_anomalous], owner: a, reason: b, until: 2026-12-01}\n",
+			[]string{"policy.severities[0].targets: source_failed is about no target: leave the key out", "waivers[0].code[1]: location_anomalous is about certscan itself, which nobody can answer for"},
+		},
+		{
 			"a class that no server can be asked about", "policy: {rules: [{name: a, severity: info, require: {forbidden_accepted: [cbc]}}]}\n",
 			[]string{`forbidden_accepted[0]: "cbc" is not known: want one of 3des, anonymous, cbc_sha1, des`},
 		},

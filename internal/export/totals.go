@@ -69,6 +69,9 @@ func (p *page) total(location string) *totals {
 		s.failing[failure{value(location), r}] = 0
 	}
 	for _, i := range inventory.Codes() {
+		if i.Code.OwnSide() { // certscan_own_finding has them
+			continue
+		}
 		s.findings[sumKey{i.Code, i.Severity}] = &sum{}
 	}
 	for _, k := range p.kinds {

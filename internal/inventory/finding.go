@@ -131,8 +131,7 @@ const (
 	CodeKeyReused                 Code = "key_reused"
 	CodeDefaultCertificateDiffers Code = "default_certificate_differs"
 
-	// Of the scanner's own side. They are about no endpoint, all warnings, and not
-	// among [Codes]: nobody waives them.
+	// Of the scanner's own side, as [Code.OwnSide] says.
 	CodeSourceFailed      Code = "source_failed"
 	CodeSourceShrunk      Code = "source_shrunk"
 	CodeLocationAnomalous Code = "location_anomalous"
@@ -201,11 +200,14 @@ var codes = [...]CodeInfo{
 	{CodeRenewalOverdue, Warning},
 	{CodeKeyReused, Warning},
 	{CodeDefaultCertificateDiffers, Info},
+	{CodeSourceFailed, Warning},
+	{CodeSourceShrunk, Warning},
+	{CodeLocationAnomalous, Warning},
 	{CodePolicy, Warning},
 }
 
-// Codes returns every code that this build can produce or be told to ignore,
-// sorted as the design lists them, with its default severity.
+// Codes returns every code that this build can produce, sorted as the design
+// lists them, with its default severity.
 func Codes() []CodeInfo { return slices.Clone(codes[:]) }
 
 // CodeInfo is a code with its default severity.
@@ -222,6 +224,12 @@ func (c Code) DefaultSeverity() Severity {
 		}
 	}
 	return Warning
+}
+
+// OwnSide reports whether c is about the scanner's own side: about no endpoint,
+// and so nothing that somebody waives.
+func (c Code) OwnSide() bool {
+	return c == CodeSourceFailed || c == CodeSourceShrunk || c == CodeLocationAnomalous
 }
 
 // A Finding is a judgement. It is identified by code, rule and subject; the

@@ -107,7 +107,9 @@ func newSARIF(w io.Writer, opt Options) *sarifHandler {
 		index: map[string]int{}, seen: map[inventory.Fingerprint]struct{}{},
 	}
 	for _, c := range inventory.Codes() {
-		h.rule(string(c.Code), c.Code, c.Severity)
+		if !c.Code.OwnSide() { // a scan has notes instead
+			h.rule(string(c.Code), c.Code, c.Severity)
+		}
 	}
 	return h
 }

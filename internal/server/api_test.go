@@ -88,9 +88,10 @@ func TestFindings(t *testing.T) {
 		query string
 		want  []string
 	}{
-		{"", []string{"policy", "expired"}},
+		{"", []string{"source_failed", "expired"}},
 		{"?severity=critical", []string{"expired"}},
-		{"?code=policy", []string{"policy"}},
+		{"?code=source_failed", []string{"source_failed"}},
+		{"?selector=code%3Dsource_failed", []string{"source_failed"}},
 		{"?selector=owner%3Dweb", []string{"expired"}},
 		{"?selector=owner%3Dapi", nil},
 	} {
@@ -154,7 +155,7 @@ func TestSummary(t *testing.T) {
 		"targets": 3.0, "targets_verified": 0.0, "targets_not_verified": 1.0, "targets_unknown": 2.0, "targets_expired": 1.0,
 		"tiers":     map[string]any{"expired": 1.0, "unknown": 2.0},
 		"endpoints": 1.0, "endpoints_failing": 0.0, "critical": 1.0, "warning": 1.0, "info": 0.0, "waived": 0.0,
-		"codes": map[string]any{"expired": 1.0, "policy": 1.0}, "sources_failed": 1.0,
+		"codes": map[string]any{"expired": 1.0, "source_failed": 1.0}, "sources_failed": 1.0,
 	}
 	if diff := cmp.Diff(want, doc["summary"]); diff != "" || status != 200 || doc["version"] != "1.2.3" || doc["schema"] != 1.0 {
 		t.Errorf("%d %v\n%s", status, doc, diff)

@@ -100,7 +100,7 @@ func options() server.Options {
 	x.Loaded()
 	x.Update([]inventory.Result{r})
 	x.Sources([]inventory.SourceStatus{{Name: "core", Kind: "list", Up: true, Targets: 3, LastSuccess: at}, {Name: "lists", Kind: "file", Error: "<i>gone</i>"}})
-	x.Own([]inventory.Finding{{Code: inventory.CodePolicy, Severity: inventory.Warning, Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: "lists"}, Message: "source failed"}})
+	x.Own([]inventory.Finding{{Code: inventory.CodeSourceFailed, Severity: inventory.Warning, Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: "lists"}, Message: "source failed"}})
 	return server.Options{Listen: []string{"127.0.0.1:0"}, Index: x, Fleet: fleet{r}, Version: "1.2.3"}
 }
 
