@@ -97,28 +97,28 @@ func TestBadDatabase(t *testing.T) {
 	}{
 		{"another program's", func(t *testing.T, path string) {
 			query(t, path, `CREATE TABLE bookmarks (url TEXT)`)
-		}, `a SQLite database of another program; name another file with --db`},
+		}, `a SQLite database of another program; (--no-store scans without history; )?--db can name another file$`},
 		{"a newer certscan's", func(t *testing.T, path string) {
 			copyFile(t, good, path)
 			query(t, path, `PRAGMA user_version = 99`)
-		}, `schema 99 was written by a newer certscan, .*; use the newer one, or name another file with --db`},
+		}, `schema 99 was written by a newer certscan, .*; use the newer one; (--no-store scans without history; )?--db can name another file$`},
 		{"cut off", func(t *testing.T, path string) {
 			copyFile(t, good, path)
 			if err := os.Truncate(path, 20_000); err != nil {
 				t.Fatal(err)
 			}
-		}, `the file is damaged: restore a backup, or name another file with --db`},
+		}, `the file is damaged: restore a backup\); (--no-store scans without history; )?--db can name another file$`},
 		{"overwritten", func(t *testing.T, path string) {
 			copyFile(t, good, path)
 			for page := range len(readFile(t, path))/pageSize - 1 {
 				overwrite(t, path, page+1)
 			}
-		}, `the file is damaged: restore a backup, or name another file with --db`},
+		}, `the file is damaged: restore a backup\); (--no-store scans without history; )?--db can name another file$`},
 		{"of text", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("text, and no database\n", 1000)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, `not a SQLite database; name another file with --db`},
+		}, `not a SQLite database; (--no-store scans without history; )?--db can name another file$`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +187,7 @@ func TestLockedDatabase(t *testing.T) {
 	defer db.Close()
 	for _, args := range []string{"scan 127.0.0.1:1", "scan --resume", "inventory forget x", "db prune"} {
 		got := certscan(t, t.Context(), t.TempDir(), "", append(strings.Fields(args), "--db", path)...)
-		checkComplaint(t, got, exitError, `in use by process \d+ \(certscan scan the-other\): wait until it ends, stop it, or name another file with --db`)
+		checkComplaint(t, got, exitError, `in use by process \d+ \(certscan scan the-other\): wait until it ends, or stop it; (--no-store scans without history; )?--db can name another file$`)
 	}
 	for _, args := range []string{"inventory", "findings", "where .example.com", "db check", "db backup DIR/copy.db"} {
 		got := certscan(t, t.Context(), t.TempDir(), "", append(strings.Fields(args), "--db", path)...)
@@ -222,7 +222,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 		{"findings --db " + path, ""},
 		{"db check --db " + path, ""},
 		{"scan --db " + path + " 127.0.0.1:1", `some.db": .*permission denied.*; --no-store scans without history`},
-		{"inventory forget x --db " + path, `some.db": .*permission denied.*change its permissions, or name another file with --db`},
+		{"inventory forget x --db " + path, `some.db": .*permission denied.*change its permissions\); (--no-store scans without history; )?--db can name another file$`},
 		{"db prune --db " + path, `some.db": .*permission denied`},
 		{"db backup --db " + path + " " + dir + "/copy.db", `permission|cannot be (opened|written)`},
 		{"scan --db " + dir + "/new.db 127.0.0.1:1", `new.db": .*permission denied.*; --no-store scans without history`},

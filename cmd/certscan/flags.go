@@ -29,17 +29,28 @@ func (f *storeFlags) add(fs *pflag.FlagSet) {
 // path is where the database is: the flag's, or the state directory's of the
 // XDG Base Directory Specification.
 func (f *storeFlags) path(env func(string) string) (string, error) {
-	if f.db != "" {
-		if err := plainFile(f.db); err != nil {
-			return "", usageError{fmt.Errorf("--db: %w", err)}
-		}
-		return f.db, nil
+	path, err := historyPath(f.db, env)
+	switch {
+	case errors.Is(err, errNoHome):
+		return "", usagef("%w: give --db FILE, or --no-store", err)
+	case err != nil:
+		return "", usageError{fmt.Errorf("--db: %w", err)}
+	}
+	return path, nil
+}
+
+var errNoHome = errors.New("no home directory to keep history in")
+
+// historyPath is path, or if that is "" where the database is by default.
+func historyPath(path string, env func(string) string) (string, error) {
+	if path != "" {
+		return path, plainFile(path)
 	}
 	state := env("XDG_STATE_HOME")
 	if !filepath.IsAbs(state) { // relative ones are to be ignored, says the specification
 		home := env("HOME")
 		if home == "" {
-			return "", usagef("no home directory to keep history in: give --db FILE, or --no-store")
+			return "", errNoHome
 		}
 		state = filepath.Join(home, ".local", "state")
 	}

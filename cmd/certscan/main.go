@@ -23,6 +23,7 @@ import (
 
 	"example.com/certscan/internal/config"
 	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/store"
 )
 
 // Exit statuses are part of the command-line contract: the first that holds, in
@@ -113,7 +114,7 @@ func run(ctx context.Context, args []string, io streams) int {
 	io.args = args
 	cmd := newRootCommand(io)
 	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(ctx)
+	err := elsewhere(cmd, args, cmd.ExecuteContext(ctx))
 	switch {
 	case err == nil:
 		return exitOK
@@ -140,6 +141,24 @@ func linesOf(err error) []string {
 		return strings.Split(err.Error(), "\n")
 	}
 	return []string{strings.ReplaceAll(err.Error(), "\n", "; ")}
+}
+
+// elsewhere says how to name another file where err is that the one with the
+// history cannot be used.
+func elsewhere(root *cobra.Command, args []string, err error) error {
+	if !errors.Is(err, store.ErrUnusable) {
+		return err
+	}
+	c, _, findErr := root.Find(args)
+	switch {
+	case findErr != nil:
+		return err
+	case c.Name() == "serve":
+		return fmt.Errorf("%w; store.path can name another file", err)
+	case c.Flags().Lookup("db") != nil:
+		return fmt.Errorf("%w; --db can name another file", err)
+	}
+	return err
 }
 
 // called is the command that args name, to point to the right help.

@@ -75,11 +75,11 @@ func (d *daemon) open(ctx context.Context) error {
 	d.first, d.index = c, server.NewIndex(nil)
 	var err error
 	d.notify = newNotifier(d.io.env)
-	if d.dbPath, err = (&storeFlags{c.Store.Path}).path(d.io.env); err != nil {
-		return err
+	if d.dbPath, err = historyPath(c.Store.Path, d.io.env); err != nil {
+		return usageError{fmt.Errorf("store.path: %w", err)}
 	}
 	if d.db, err = store.Open(ctx, d.dbPath, store.Options{}); err != nil {
-		return fmt.Errorf("store.path: %w", err)
+		return err
 	}
 	if d.signatures, err = d.db.Signatures(ctx); err != nil {
 		return err

@@ -309,6 +309,7 @@ func TestServeRefusesAWrongStart(t *testing.T) {
 	writeFiles(t, dir, map[string]string{
 		"empty.yaml": "scan: {interval: 1h}\n", "wrong.yaml": "sources: 7\nnonsense: true\n",
 		"roots.yaml": "sources: [{name: a, targets: [a.example]}]\ntrust: {stores: [none.pem]}\nstore: {path: x.db}\n",
+		"list.db":    "domain,port\n", "other.yaml": "sources: [{name: a, targets: [a.example]}]\nstore: {path: list.db}\n",
 	})
 	for _, tt := range []struct {
 		name   string
@@ -321,6 +322,7 @@ func TestServeRefusesAWrongStart(t *testing.T) {
 		{"nothing to watch", []string{"serve", "-c", "DIR/empty.yaml"}, exitUsage, "nothing to watch"},
 		{"all mistakes at once", []string{"serve", "-c", "DIR/wrong.yaml"}, exitUsage, "nonsense"},
 		{"a store that is not there", []string{"serve", "-c", "DIR/roots.yaml"}, exitUsage, "none.pem"},
+		{"a history that is none", []string{"serve", "-c", "DIR/other.yaml"}, exitError, "list.db\": open: not a SQLite database; store.path can name another file\n"},
 		{"a format of logs", []string{"serve", "-c", "DIR/roots.yaml", "--log-format", "xml"}, exitUsage, "text or json"},
 		{"a level of logs", []string{"serve", "-c", "DIR/roots.yaml", "--log-level", "loud"}, exitUsage, "debug"},
 	} {
@@ -331,6 +333,17 @@ func TestServeRefusesAWrongStart(t *testing.T) {
 				t.Errorf("exit status %d, want %d and %q: %s%s", got.status, tt.status, tt.want, got.errors, got.out)
 			}
 		})
+	}
+}
+
+func TestServeWithoutAHome(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{"certscan.yaml": "sources: [{name: a, targets: [a.example]}]\n"})
+	var out, errs bytes.Buffer
+	status := run(t.Context(), []string{"serve", "-c", filepath.Join(dir, "certscan.yaml")}, streams{out: &out, err: &errs, env: func(string) string { return "" }})
+	if want := "certscan: store.path: no home directory to keep history in\n"; status != exitUsage || !strings.HasPrefix(errs.String(), want) {
+		t.Errorf("exit status %d, %q, want %d and %q", status, errs.String(), exitUsage, want)
 	}
 }
 

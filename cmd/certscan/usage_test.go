@@ -166,7 +166,7 @@ func TestWrongUsage(t *testing.T) {
 
 		{args: "scan -o DIR 127.0.0.1:1", want: `--output ".*": is a directory`, status: exitError},
 		{args: "scan -o DIR/missing/out 127.0.0.1:1", want: `--output ".*missing/out": no such file or directory`, status: exitError},
-		{args: "scan --db DIR/text.db x", want: `"\S*text.db": .*not a SQLite database; name another file with --db`, status: exitError},
+		{args: "scan --db DIR/text.db x", want: `"\S*text.db": .*not a SQLite database; (--no-store scans without history; )?--db can name another file`, status: exitError},
 		{args: "scan --db DIR x", want: `is a directory; --no-store scans without history`, status: exitError},
 		{args: "scan --db DIR/empty/new.db x", want: `mkdir \S*empty: not a directory`, status: exitError},
 

@@ -15,16 +15,25 @@ import (
 
 var (
 	errReadOnly = errors.New("opened for reading only")
-	errForeign  = errors.New("a SQLite database of another program; name another file with --db")
-	errFormat   = errors.New("not a SQLite database; name another file with --db")
+	errForeign  = unusableError{errors.New("a SQLite database of another program")}
+	errFormat   = unusableError{errors.New("not a SQLite database")}
 )
+
+// An unusableError is [ErrUnusable] without saying so: what is wrong with the
+// file is enough.
+type unusableError struct{ error }
+
+func (e unusableError) Is(target error) bool { return target == ErrUnusable }
+func (e unusableError) Unwrap() error        { return e.error }
 
 // A newerError is a store that a newer certscan wrote.
 type newerError struct{ have, know int }
 
 func (e newerError) Error() string {
-	return fmt.Sprintf("schema %d was written by a newer certscan, and this one knows %d; use the newer one, or name another file with --db", e.have, e.know)
+	return fmt.Sprintf("schema %d was written by a newer certscan, and this one knows %d; use the newer one", e.have, e.know)
 }
+
+func (e newerError) Is(target error) bool { return target == ErrUnusable }
 
 // An olderError is a store that only a writer can bring up to date.
 type olderError struct{ have, know int }
@@ -37,40 +46,46 @@ func (e olderError) Error() string {
 }
 
 // explain names the store in err and says what to do where that can be known.
+// Where another file would do, it is [ErrUnusable]: how one is named is known to
+// the caller.
 func (d *DB) explain(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	hint := ""
+	hint, unusable := "", false
 	switch sqliteCode(err) {
 	case sqlite3.SQLITE_FULL:
 		hint = "the disk is full: make room and run it again; what was stored before is safe"
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		hint = "the file or its directory cannot be written to: change its permissions, or name another file with --db"
+		hint, unusable = "the file or its directory cannot be written to: change its permissions", true
 	case sqlite3.SQLITE_CANTOPEN:
-		hint = "the file or its directory cannot be opened: check its permissions, or name another file with --db"
+		hint, unusable = "the file or its directory cannot be opened: check its permissions", true
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		hint = "another program holds it: try again when that has ended"
 	case sqlite3.SQLITE_NOTADB:
-		hint = errFormat.Error()
+		hint, unusable = errFormat.Error(), true
 	case sqlite3.SQLITE_IOERR:
 		hint = "the disk failed, or a limit on the size of files was met (ulimit -f): see to that and run it again; what was stored before is safe"
 	case sqlite3.SQLITE_CORRUPT:
-		hint = "the file is damaged: restore a backup, or name another file with --db"
+		hint, unusable = "the file is damaged: restore a backup", true
 	}
 	switch {
 	case hint != "":
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		hint = "the disk is full: make room and run it again; what was stored before is safe"
-	case errors.Is(err, fs.ErrNotExist):
-		hint = "name another file with --db"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENOTDIR):
+		unusable = true
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		hint = "change its permissions, or name another file with --db"
+		hint, unusable = "change its permissions", true
 	}
 	if hint != "" {
-		return fmt.Errorf("store %q: %s: %w (%s)", d.path, what, err, hint)
+		hint = " (" + hint + ")"
 	}
-	return fmt.Errorf("store %q: %s: %w", d.path, what, err)
+	err = fmt.Errorf("store %q: %s: %w%s", d.path, what, err, hint)
+	if unusable {
+		return unusableError{err}
+	}
+	return err
 }
 
 // sqliteCode is the primary result code in err, 0 if there is none.
@@ -107,7 +122,7 @@ func checkHeader(path string) error {
 	if info, err := f.Stat(); err != nil {
 		return err
 	} else if !info.Mode().IsRegular() {
-		return errors.New("not a regular file; name another with --db")
+		return unusableError{errors.New("not a regular file")}
 	}
 	magic := make([]byte, 16)
 	n, err := io.ReadFull(f, magic)

@@ -22,7 +22,7 @@ func takeLock(path, command string) (*fileLock, error) {
 	if err := lockFile(f); err != nil {
 		holder, rerr := io.ReadAll(io.LimitReader(f, 1024))
 		if errors.Is(err, errWouldBlock) {
-			err = fmt.Errorf("%w by %s: wait until it ends, stop it, or name another file with --db", ErrLocked, describe(string(holder)))
+			err = unusableError{fmt.Errorf("%w by %s: wait until it ends, or stop it", ErrLocked, describe(string(holder)))}
 		}
 		return nil, errors.Join(err, rerr, f.Close())
 	}

@@ -37,6 +37,10 @@ var (
 
 	// ErrLocked: another process writes to the file.
 	ErrLocked = errors.New("store is in use")
+
+	// ErrUnusable: the file cannot be used, or not now, and another could be.
+	// ErrLocked is one such error.
+	ErrUnusable = errors.New("store is not usable")
 )
 
 // readers is how many queries may run at the same time. One that is iterated

@@ -41,12 +41,12 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{
 			name:    "a file that is not SQLite",
 			prepare: func(t *testing.T, path string) { write(t, path, "domain,port\n") },
-			want:    []string{"not a SQLite database", "--db"},
+			want:    []string{"not a SQLite database"},
 		},
 		{
 			name:    "a database of another program",
 			prepare: func(t *testing.T, path string) { edit(t, path, `PRAGMA application_id = 42`) },
-			want:    []string{"another program", "--db"},
+			want:    []string{"another program"},
 		},
 		{
 			name:    "a newer schema",
@@ -115,6 +115,12 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q is more than one line", err)
+			}
+			if another := !strings.Contains(tt.name, "empty"); errors.Is(err, store.ErrUnusable) != another {
+				t.Errorf("error %q: another file would do: %v, want %v", err, !another, another)
+			}
+			if strings.Contains(err.Error(), "--") {
+				t.Errorf("error %q names a flag, and a store has none", err)
 			}
 		})
 	}

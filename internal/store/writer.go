@@ -14,8 +14,8 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// applicationID marks a SQLite file as ours ("cscn"), so that --db with the
-// name of somebody else's database does no harm.
+// applicationID marks a SQLite file as ours ("cscn"), so that the path of
+// somebody else's database does no harm.
 const applicationID = 0x6373636e
 
 // maxRemembered bounds what a writer remembers of the certificates and chains
