@@ -212,14 +212,14 @@ func (l *Local) address(ctx context.Context, w inventory.Work, base inventory.Ob
 		if offer == inventory.OfferDefault {
 			l.sample(ctx, w, base, a, &o)
 			l.accepts(ctx, w, a, &o)
-		} else if len(o.Chain) == 0 && len(offers) > 1 {
-			continue // the server has no such certificate: there is no such view
+		} else if len(o.Chain) == 0 && len(offers) > 1 && o.Reach.Status != inventory.ReachTLSAlert {
+			continue // says nothing of whether the server has such a certificate
 		}
 		if !yield(o) {
 			return
 		}
 		if i == 0 && len(o.Chain) == 0 {
-			return // what does not answer once is not asked again in other words
+			return // an address that did not answer the first offer is not tried with the others
 		}
 	}
 }

@@ -229,9 +229,9 @@ func TestRetriesAndSamples(t *testing.T) {
 		{"a pool is seen by several handshakes", inventory.Work{Samples: 6}, func(_ inventory.ProbeRequest, n int) inventory.Observation {
 			return ok(fmt.Sprint(n % 3))
 		}, 6, inventory.ReachOK, 2},
-		{"a certificate of the other type that is not there is no view", inventory.Work{Offers: []inventory.Offer{"default", "rsa"}}, func(req inventory.ProbeRequest, _ int) inventory.Observation {
+		{"silence after another offer says nothing", inventory.Work{Offers: []inventory.Offer{"default", "rsa"}}, func(req inventory.ProbeRequest, _ int) inventory.Observation {
 			if req.Offer == inventory.OfferRSA {
-				return failed(inventory.ReachTLSAlert)
+				return failed(inventory.ReachTimeout)
 			}
 			return ok("ecdsa")
 		}, 2, inventory.ReachOK, 0},
@@ -247,6 +247,23 @@ func TestRetriesAndSamples(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Whether a refusal means that a certificate is gone is for those to say who
+// know whether there was one.
+func TestARefusedOfferIsYielded(t *testing.T) {
+	t.Parallel()
+	p := &peers{answer: func(req inventory.ProbeRequest, _ int) inventory.Observation {
+		if req.Offer == inventory.OfferRSA {
+			return inventory.Observation{Reach: inventory.Reach{Status: inventory.ReachTLSAlert}}
+		}
+		return inventory.Observation{Chain: [][]byte{[]byte("ecdsa")}, Reach: inventory.Reach{Status: inventory.ReachOK}}
+	}}
+	got := examine(t, t.Context(), location.Options{Resolver: names{}, Prober: p},
+		inventory.Work{Target: target("192.0.2.1", ""), Offers: []inventory.Offer{"default", "rsa"}, Timeout: time.Second})
+	if len(got) != 2 || got[1].Offer != inventory.OfferRSA || got[1].Reach.Status != inventory.ReachTLSAlert {
+		t.Errorf("observations %+v, want the refusal of the rsa offer too", got)
 	}
 }
 

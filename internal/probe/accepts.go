@@ -21,6 +21,10 @@ import (
 // asked: each costs a whole timeout.
 const mostSilent = 2
 
+// enumerationBudget bounds all questions together, in timeouts: a server that
+// answers each just in time holds nobody for minutes.
+const enumerationBudget = 4
+
 // smallDH is the size below which a group for DHE counts as small, in bits.
 const smallDH = 2048
 
@@ -59,7 +63,8 @@ const (
 // Accepts asks a server what it takes besides what it likes best, with one
 // connection and one small ClientHello for each question, one after the other,
 // and reads no further than the ServerHello (or, for the size of a DHE group, the
-// ServerKeyExchange). timeout bounds each question. Before each, turn is called
+// ServerKeyExchange). timeout bounds each question, and four times that all of
+// them together, waiting for turns left out. Before each, turn is called
 // and waits until there may be another connection; the caller is told how it
 // went. Once turn fails or ctx has ended, what is left is unknown.
 func (p *Prober) Accepts(ctx context.Context, req inventory.ProbeRequest, timeout time.Duration, turn func(context.Context) (func(inventory.ReachStatus), error)) inventory.Accepted {
@@ -97,11 +102,13 @@ type enumeration struct {
 
 	answers map[string]answer
 	silent  int
-	ended   bool // no further questions
+	spent   time.Duration // on questions
+	ended   bool          // no further questions
 }
 
 func (e *enumeration) ask(ctx context.Context, q question) {
-	if e.ended || e.silent >= mostSilent || ctx.Err() != nil {
+	left := enumerationBudget*e.timeout - e.spent
+	if e.ended || e.silent >= mostSilent || left <= 0 || ctx.Err() != nil {
 		return // unknown
 	}
 	leave, err := e.turn(ctx)
@@ -109,7 +116,9 @@ func (e *enumeration) ask(ctx context.Context, q question) {
 		e.ended = true
 		return
 	}
-	qctx, cancel := context.WithTimeout(ctx, e.timeout)
+	start := time.Now()
+	defer func() { e.spent += time.Since(start) }()
+	qctx, cancel := context.WithTimeout(ctx, min(e.timeout, left))
 	defer cancel()
 	deadline, _ := qctx.Deadline()
 	j := job{p: e.p, ctx: qctx, deadline: deadline, req: e.req, serverName: e.req.Target.ServerName()}

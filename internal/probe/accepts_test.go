@@ -9,8 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -200,3 +202,37 @@ func TestAcceptsSmallDH(t *testing.T) {
 		})
 	}
 }
+
+// A server that answers each question just in time does not hold a worker for
+// as long as there are questions.
+func TestAcceptsHasABudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 10 * time.Second
+		var asked int
+		var servers sync.WaitGroup
+		p := probe.New(probe.Options{Dialer: dialerFunc(func() net.Conn {
+			asked++
+			client, server := net.Pipe()
+			servers.Go(func() {
+				defer server.Close()
+				readHello(server)
+				time.Sleep(9 * time.Second)
+				_, _ = server.Write([]byte{21, 3, 3, 0, 2, 2, 40})
+			})
+			return client
+		})})
+		start := time.Now()
+		got := p.Accepts(t.Context(), inventory.ProbeRequest{
+			Target: inventory.Target{Host: "shop.example", Port: 443}, Address: netip.MustParseAddr("192.0.2.1"),
+		}, timeout, everyTurn)
+		if took := time.Since(start); asked != 5 || took > 4*timeout || len(got.Unknown) == 0 {
+			t.Errorf("%d questions in %v with %v unknown, want five within four timeouts and the rest unknown", asked, took, got.Unknown)
+		}
+		servers.Wait()
+	})
+}
+
+type dialerFunc func() net.Conn
+
+func (f dialerFunc) DialContext(context.Context, string, string) (net.Conn, error) { return f(), nil }

@@ -194,7 +194,7 @@ func readFlight(r io.Reader, whole bool, keys func(h *serverHello, msg []byte) (
 			f.scts = h.scts
 		case typ == messageCertificateRequest:
 			f.asked = true
-		case typ == messageCertificate && f.hello != nil:
+		case typ == messageCertificate && f.hello != nil && !f.hello.retry:
 			c, err := parseCertificate(msg[messageHead:], modern)
 			if err != nil {
 				f.err = err

@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
 	"example.com/certscan/internal/inventory"
@@ -85,7 +89,7 @@ func (p *Prober) Probe(ctx context.Context, req inventory.ProbeRequest) inventor
 	if j.offer != inventory.OfferNoSNI {
 		j.serverName = req.Target.ServerName()
 	}
-	out := j.climb()
+	out := j.guarded()
 	if errors.Is(ctx.Err(), context.Canceled) && out.reach.Status != inventory.ReachOK {
 		out = outcome{reach: inventory.Reach{Status: inventory.ReachLocalError, Detail: "canceled"}}
 	}
@@ -111,6 +115,35 @@ type job struct {
 
 	injected []byte
 	timings  inventory.Timings // summed over all connections of the probe
+}
+
+// guarded climbs, and lets no defect in reading what a stranger sent take down
+// more than this one probe.
+func (j *job) guarded() (out outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = outcome{reach: inventory.Reach{
+				Status: inventory.ReachLocalError,
+				Detail: fmt.Sprintf("a defect of certscan, please report it: %v, %s", p, origin()),
+			}}
+		}
+	}()
+	return j.climb()
+}
+
+// origin is where in this package a panic began that is being recovered from.
+func origin() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "/internal/probe.") {
+			return fmt.Sprintf("in %s:%d", filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return "elsewhere"
+		}
+	}
 }
 
 // spent reports whether the budget leaves nothing for a further connection.

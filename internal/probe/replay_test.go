@@ -5,13 +5,17 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"example.com/certscan/internal/inventory"
+	"example.com/certscan/internal/probe"
 )
 
 // A replay is a server of TLS 1.2 that shows a chain without having its key.
@@ -125,5 +129,47 @@ func TestPaddedChainForOneKindOfKey(t *testing.T) {
 	wantChain(t, got, chain)
 	if got.Reach.Status != inventory.ReachTLSAlert || got.Capture.Method != inventory.CaptureRawHello {
 		t.Errorf("reach = %+v, capture = %+v, want tls_alert, raw_hello", got.Reach, *got.Capture)
+	}
+}
+
+// A HelloRetryRequest says nothing of the session, so a certificate in clear
+// behind it is none.
+func TestCertificateBehindARetryIsNone(t *testing.T) {
+	t.Parallel()
+	der := issue(t, certSpec{}).Certificate[0]
+	random := "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" +
+		"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
+	retry := slices.Concat([]byte{3, 3}, []byte(random), []byte{0, 0x13, 0x01, 0,
+		0, 12, 0, 43, 0, 2, 3, 4, 0, 51, 0, 2, 0, 23})
+	certificate := append([]byte{0}, prefixed24(append(prefixed24(der), 0, 0))...)
+	flight := append(message(2, retry), message(11, certificate)...)
+	record := append([]byte{22, 3, 3, byte(len(flight) >> 8), byte(len(flight))}, flight...)
+
+	for refused := range 4 { // connections, before the one that is answered so
+		t.Run(fmt.Sprint(refused), func(t *testing.T) {
+			t.Parallel()
+			var n atomic.Int32
+			got := examine(t, serve(t, func(c net.Conn) {
+				readHello(c)
+				if int(n.Add(1)) <= refused {
+					_, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 40})
+					return
+				}
+				_, _ = c.Write(record)
+			}))
+			if len(got.Chain) > 0 || got.Reach.Status == inventory.ReachOK || got.Reach.Status == inventory.ReachLocalError {
+				t.Errorf("chain of %d, reach %+v; want none", len(got.Chain), got.Reach)
+			}
+		})
+	}
+}
+
+// A defect in what reads foreign bytes costs one probe.
+func TestAPanicCostsOneProbe(t *testing.T) {
+	t.Parallel()
+	p := probe.New(probe.Options{Dialer: dialerFunc(func() net.Conn { panic("index out of range") })})
+	got := p.Probe(t.Context(), request(netip.MustParseAddrPort("192.0.2.1:443")))
+	if d := got.Reach.Detail; got.Reach.Status != inventory.ReachLocalError || !strings.Contains(d, "index out of range, in probe.go:") {
+		t.Errorf("reach = %+v, want local_error that says where", got.Reach)
 	}
 }

@@ -264,10 +264,17 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 		w.Accepts = e.opt.Accepts(t, lastAsked(known))
 	}
 	for o := range e.opt.Location.Examine(ctx, w) {
+		if len(w.Offers) > 1 && o.Offer != inventory.OfferDefault && len(o.Chain) == 0 && !knows(known, o.View()) {
+			continue // the server has no such certificate, and never had: there is no such view
+		}
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})
 	}
 	slices.SortStableFunc(r.Endpoints, byAddress) // not by who answered first
 	return r, known, nil
+}
+
+func knows(known []inventory.KnownView, v inventory.View) bool {
+	return slices.ContainsFunc(known, func(k inventory.KnownView) bool { return k.View == v })
 }
 
 // byAddress orders endpoints by address, those of one address as they were made.

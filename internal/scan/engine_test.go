@@ -205,7 +205,9 @@ func run(t *testing.T, ctx context.Context, opt scan.Options, n int) (map[string
 	if opt.Admission == nil {
 		opt.Admission = scan.NewLimiter(scan.LimiterOptions{Max: 100})
 	}
-	opt.Work = func(t inventory.Target) inventory.Work { return inventory.Work{Target: t} }
+	if opt.Work == nil {
+		opt.Work = func(t inventory.Target) inventory.Work { return inventory.Work{Target: t} }
+	}
 	e, err := scan.New(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -463,6 +465,38 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 		}
 		if loc.work[0].Samples < 2 {
 			t.Errorf("a view that flaps got %d handshakes", loc.work[0].Samples)
+		}
+	})
+}
+
+// That a server refuses to show a certificate of one kind means something only
+// where it did show one.
+func TestARefusedOfferIsAViewOnlyIfItWasOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		target := inventory.Target{Host: "n00000.site0.com", Port: 443, Protocol: inventory.TLS}
+		rsa := served(target, "192.0.2.1").View()
+		rsa.Offer = inventory.OfferRSA
+		before := [][]byte{[]byte("rsa")}
+		loc := &fleet{answer: func(w inventory.Work) []inventory.Observation {
+			refused := served(w.Target, "192.0.2.1")
+			refused.Offer, refused.Reach.Status = inventory.OfferRSA, inventory.ReachTLSAlert
+			return append(healthy(w), refused)
+		}}
+		for _, known := range []bool{false, true} {
+			mem := memory{chains: map[inventory.Fingerprint][][]byte{inventory.ChainID(before): before}}
+			if known {
+				mem.known = map[string][]inventory.KnownView{target.Key(): {{View: rsa, LastChain: inventory.ChainID(before)}}}
+			}
+			got, err := run(t, t.Context(), scan.Options{Memory: mem, Location: loc, Work: func(t inventory.Target) inventory.Work {
+				return inventory.Work{Target: t, Offers: []inventory.Offer{inventory.OfferDefault, inventory.OfferRSA}}
+			}}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(got[target.Host].Endpoints); (n == 2) != known {
+				t.Errorf("%d endpoints where an RSA certificate was known: %v", n, known)
+			}
 		}
 	})
 }

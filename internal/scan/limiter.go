@@ -123,11 +123,14 @@ func (l *Limiter) Done() {
 
 // wait takes a place under the limit plus extra, counted in n.
 func (l *Limiter) wait(ctx context.Context, queue *[]chan struct{}, n *int, extra int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	if len(*queue) == 0 && *n < int(l.limit)+extra {
 		*n++
 		l.mu.Unlock()
-		return ctx.Err()
+		return nil
 	}
 	turn := make(chan struct{}) // closed, under mu, by whoever counted us in
 	*queue = append(*queue, turn)
@@ -280,8 +283,8 @@ func (l *Limiter) left(addr netip.AddrPort, o inventory.Observation) {
 	defer l.mu.Unlock()
 	l.inFlight--
 	now := l.opt.Now()
-	switch o.Reach.Status {
-	case inventory.ReachRefused, inventory.ReachUnreachable, inventory.ReachTimeout:
+	switch {
+	case deaf(o):
 		f := l.failing[addr]
 		if f == nil {
 			f = new(failure)
@@ -304,6 +307,18 @@ func (l *Limiter) left(addr netip.AddrPort, o inventory.Observation) {
 		l.windowStart, l.samples, l.saturated = now, l.samples[:0], false
 	}
 	l.wake()
+}
+
+// deaf reports whether o says that nobody is at the address. A server that took
+// the connection and then fell silent may do so for one name only.
+func deaf(o inventory.Observation) bool {
+	switch o.Reach.Status {
+	case inventory.ReachRefused, inventory.ReachUnreachable:
+		return true
+	case inventory.ReachTimeout:
+		return o.Timings.STARTTLS == 0 && o.Timings.Handshake == 0
+	}
+	return false
 }
 
 // adjust sets the limit by the window's median. Called under mu.

@@ -140,6 +140,29 @@ func TestAnAddressThatRefusesFiveTimesIsLeftAlone(t *testing.T) {
 	})
 }
 
+// A server that takes connections and is silent for some names serves others.
+func TestSilenceAfterConnectingDoesNotCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := scan.NewLimiter(scan.LimiterOptions{})
+		for n := range 10 {
+			last, err := visit(t.Context(), l, addr(1), func() time.Duration { return time.Second }, inventory.ReachTimeout)
+			if err != nil || last != nil {
+				t.Fatalf("connection %d: left alone: %v, error %v", n, last, err)
+			}
+		}
+		for n := range 6 { // nobody answers the connection
+			leave, last, err := l.Enter(t.Context(), addr(2))
+			if err != nil || (last != nil) != (n >= 5) {
+				t.Fatalf("connection %d: left alone: %v, error %v", n, last, err)
+			}
+			if leave != nil {
+				leave(inventory.Observation{Reach: inventory.Reach{Status: inventory.ReachTimeout}, Timings: inventory.Timings{Connect: time.Second}})
+			}
+		}
+	})
+}
+
 func TestAdmissionFollowsTheLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -183,6 +206,11 @@ func TestWhoeverGivesUpWaitingLeavesNoTrace(t *testing.T) {
 		cancel()
 		wg.Wait()
 		leave(inventory.Observation{})
+		for i := range 50 { // too late from the beginning
+			if _, _, err := l.Enter(ctx, addr(i)); err == nil {
+				t.Error("entered with a context that has ended")
+			}
+		}
 		if _, inFlight := l.Limit(); inFlight != 0 {
 			t.Errorf("%d in flight after all have left", inFlight)
 		}
