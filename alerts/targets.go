@@ -55,11 +55,40 @@ func targets(opt Options) group {
 	if len(opt.Labels) > 0 {
 		g.rules = append(g.rules, labels(opt))
 	}
-	g.rules = append(g.rules, rule{
+	g.rules = append(g.rules, waivers(), rule{
 		record: "certscan:target_open_finding:joined",
-		expr:   joined(opt, "(certscan:target_finding:max == 1)"),
+		expr:   joined(opt, "(certscan:target_finding:max == 1 unless on (target, code, rule) "+waivedUntil+")"),
 	})
 	return g
+}
+
+const (
+	waivedUntil = "certscan:target_finding_waived:max"
+	openFinding = "certscan:target_open_finding:joined"
+
+	endsSoon = `{code=~"expiring|chain_expiring"}`
+)
+
+// waivers are held for whom a scrape fails, and no longer than they were given:
+// one that is withdrawn, or does not cover another address, counts at once.
+func waivers() rule {
+	return rule{
+		comment: "When the waivers end. That of a target that is scraped counts as it is now.",
+		record:  waivedUntil,
+		expr: "(\n" + held(waivedUntil, "max by (target, code, rule) (certscan_target_finding_waived)\nor\n"+
+			"(max by (target, code, rule) (last_over_time(certscan_target_finding_waived[1h])) unless on (target) certscan_target_info)") +
+			"\n) > time()",
+	}
+}
+
+// unlessWaived leaves out the targets of whose findings of the codes some are
+// open and somebody answers for all of them; not those that one of but has.
+func unlessWaived(codes string, but ...string) string {
+	waived := waivedUntil + codes
+	for _, not := range append(but, openFinding+codes) {
+		waived += " unless on (target) " + not
+	}
+	return "\nunless on (target) (" + waived + ")"
 }
 
 // labels are those of each target as they were last seen.
@@ -123,7 +152,7 @@ func expiry(opt Options) group {
 		}
 		g.rules = append(g.rules, rule{
 			alert:    "CertificateExpiring",
-			expr:     timeLeft + "\nand on (target) " + band,
+			expr:     timeLeft + "\nand on (target) " + band + unlessWaived(endsSoon),
 			severity: severity(i, len(opt.Tiers)),
 			tier:     inventory.TierOf(t),
 			summary:  "{{ $labels.target }}: the certificate expires in {{ $value | humanizeDuration }}",
@@ -132,8 +161,18 @@ func expiry(opt Options) group {
 		})
 	}
 	g.rules = append(g.rules, rule{
-		alert:       "CertificateExpired",
-		expr:        "-" + timeLeft + " > 0",
+		comment: "Of one address it is accepted that its certificate has expired, and that of another will.",
+		alert:   "CertificateExpiring",
+		expr: openFinding + endsSoon + "\nand on (target) " + timeLeft + " < 0\n" +
+			"and on (target) " + waivedUntil + `{code="expired"}`,
+		summary: "{{ $labels.target }}: another certificate than the waived one expires",
+		description: "One certificate of {{ $labels.target }} has expired, which is waived. Another one, or an intermediate above it, is inside a tier. Finding: {{ $labels.code }}." + who(opt) +
+			" Which: certscan show {{ $labels.target }}",
+	}, rule{
+		comment: "For ten minutes certscan may not have judged yet what was waived until then.",
+		alert:   "CertificateExpired",
+		expr: "-" + timeLeft + " > 0" + unlessWaived(`{code="expired"}`) +
+			"\nunless on (target) (" + waivedUntil + endsSoon + " and on (target) " + timeLeft + " > -600)",
 		severity:    inventory.Critical,
 		summary:     "{{ $labels.target }}: the certificate expired {{ $value | humanizeDuration }} ago",
 		description: "What one of the addresses of {{ $labels.target }} serves, or an intermediate above it, expired {{ $value | humanizeDuration }} ago; clients refuse it." + who(opt) + " Which address: certscan show {{ $labels.target }}",
@@ -162,7 +201,9 @@ and on (target) (
     time() > certscan:target_renewal_due_timestamp_seconds:max
   or
     (%s < %d unless on (target) certscan:target_renewal_due_timestamp_seconds:max)
-)`, timeLeft, left, seconds(overdue)),
+)
+unless on (target) %s{code="renewal_overdue"}%s`,
+				timeLeft, left, seconds(overdue), waivedUntil, unlessWaived(endsSoon, "certscan:target_renewal_due_timestamp_seconds:max")),
 			hold:        "1h",
 			severity:    inventory.Warning,
 			summary:     "{{ $labels.target }}: the renewal is overdue, {{ $value | humanizeDuration }} are left",
