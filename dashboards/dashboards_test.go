@@ -58,7 +58,6 @@ func TestOptions(t *testing.T) {
 		{"no tiers", dashboards.Options{Tiers: []time.Duration{}}, ""},
 		{"no labels", dashboards.Options{Labels: []string{}}, ""},
 		{"a tier that is none", dashboards.Options{Tiers: []time.Duration{0}}, `tier 0s: want a distance`},
-		{"tiers that look the same", dashboards.Options{Tiers: []time.Duration{90 * time.Minute, time.Hour}}, `same name "1h"`},
 		{"a label with a hyphen", dashboards.Options{Labels: []string{"cost-centre"}}, `label "cost-centre": want letters`},
 		{"a label that is a variable", dashboards.Options{Labels: []string{"job"}}, `label "job": there is one of that name already`},
 		{"a label twice", dashboards.Options{Labels: []string{"owner", "owner"}}, `twice`},

@@ -221,8 +221,11 @@ func (d *decoder) tiers(n node, t *Tiers) {
 			t.List = items(n, func(n node) time.Duration { return n.period(time.Minute, 3650*day) })
 			slices.Sort(t.List)
 			slices.Reverse(t.List)
-			if len(slices.Compact(slices.Clone(t.List))) < len(t.List) && !slices.Contains(t.List, 0) {
-				n.fail("a distance stands there twice")
+			if slices.Contains(t.List, 0) { // which was told
+				return
+			}
+			if err := inventory.CheckTiers(t.List); err != nil {
+				n.fail("%w", err)
 			}
 		},
 		"reference": func(n node) { reference = &n; t.Reference = n.period(time.Hour, 3650*day) },

@@ -60,7 +60,8 @@ func TestDaemonMistakes(t *testing.T) {
 		}},
 		{"all among others", "scan: {offers: [all, ecdsa]}\n", []string{"scan.offers: all stands alone"}},
 		{"whom to ask", "scan: {resolvers: [dns.example], resolve: {a.example: [1.2.3], b.example: ''}}\n", []string{"scan.resolvers[0]: ", `scan.resolve.a.example[0]: "1.2.3" is not an IP address`, `scan.resolve.b.example: "" is not an IP address`}},
-		{"tiers", "tiers: {list: [30d, 7d, 30d, 1s], absolute: true, reference: 90d}\n", []string{"tiers.list: a distance stands there twice", "tiers.list[3]: 1s is out of range", "tiers.reference: means nothing with absolute: true"}},
+		{"tiers that are not told apart", "tiers: {list: [30d, 1.00001h]}\n", []string{"tiers.list: tier 1h0m0.036s: want a distance before expiry in whole seconds"}},
+		{"tiers", "tiers: {list: [30d, 7d, 30d, 1s], absolute: true, reference: 90d}\n", []string{`tiers.list: tiers 720h0m0s and 720h0m0s have the same name "30d"`, "tiers.list[3]: 1s is out of range", "tiers.reference: means nothing with absolute: true"}},
 		{"trust", "trust: {stores: [], revocation: maybe, profile: strict, allow_fetch: ['http://x']}\n", []string{
 			"trust.stores: is an empty list", `trust.revocation: "maybe" is not known: want one of soft, hard, off`, `trust.profile: "strict" is not known`, "trust.allow_fetch[0]: bad network",
 		}},

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -273,12 +272,23 @@ type Tier string
 // TierExpired is the tier of what has expired.
 const TierExpired Tier = "expired"
 
-// TierOf names a nominal tier, in whole days where it is that, else in hours.
+// A tierUnit is what the sizes in names of tiers are counted in.
+type tierUnit struct {
+	name string
+	size time.Duration
+}
+
+var tierUnits = [...]tierUnit{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} // largest first
+
+// TierOf names a nominal tier of whole seconds, in the largest unit of which it
+// is a whole number, so that different tiers have different names.
 func TierOf(d time.Duration) Tier {
-	if d%(24*time.Hour) == 0 {
-		return Tier(fmt.Sprintf("%dd", d/(24*time.Hour)))
+	for _, u := range tierUnits {
+		if d%u.size == 0 {
+			return Tier(strconv.FormatInt(int64(d/u.size), 10) + u.name)
+		}
 	}
-	return Tier(fmt.Sprintf("%dh", d/time.Hour))
+	return Tier(d.String())
 }
 
 // Size is the nominal size of t, 0 if expired; ok is false for what is outside
@@ -287,14 +297,11 @@ func (t Tier) Size() (size time.Duration, ok bool) {
 	if t == TierExpired {
 		return 0, true
 	}
-	unit := 24 * time.Hour
-	n, days := strings.CutSuffix(string(t), "d")
-	if !days {
-		unit = time.Hour
-		if n, ok = strings.CutSuffix(string(t), "h"); !ok {
-			return 0, false
+	for _, u := range tierUnits {
+		if n, found := strings.CutSuffix(string(t), u.name); found {
+			v, err := strconv.ParseInt(n, 10, 32)
+			return time.Duration(v) * u.size, err == nil
 		}
 	}
-	v, err := strconv.ParseInt(n, 10, 32)
-	return time.Duration(v) * unit, err == nil
+	return 0, false
 }
