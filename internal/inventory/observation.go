@@ -133,6 +133,7 @@ type Resolution struct {
 	Name      string       `json:"name"`
 	Status    ReachStatus  `json:"status"` // ok or one of the dns_ statuses
 	Detail    string       `json:"detail,omitempty"`
+	Partial   bool         `json:"partial,omitempty"`   // the other address family could not be found out, as Detail says
 	Addresses []netip.Addr `json:"addresses,omitempty"` // all of them, also those that were not probed
 	CNAMEs    []string     `json:"cnames,omitempty"`    // in order of the chain
 	TTL       uint32       `json:"ttl,omitempty"`       // seconds, the least of the answer

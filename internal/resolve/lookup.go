@@ -232,10 +232,12 @@ func combine(name string, v4, v6 *question) (inventory.Resolution, time.Duration
 		// How long the other family's absence holds is for the cache to know.
 		res.TTL = leastTTL(slices.DeleteFunc(slices.Clone(both), func(q *question) bool { return len(q.addrs) == 0 }))
 		for _, q := range both {
-			if len(q.addrs) == 0 && q.status != inventory.ReachDNSNoAddress {
-				res.Detail = fmt.Sprintf("%s: %s: %s", dns.TypeToString[q.qtype], q.status, q.detail)
-				ttl = 0 // ask again soon
+			if len(q.addrs) > 0 || q.status == inventory.ReachDNSNoAddress || q.status == inventory.ReachDNSNXDomain {
+				continue // to say that a name which exists does not is a way to say that it lacks the record; see below
 			}
+			res.Partial = true
+			res.Detail = fmt.Sprintf("%s: %s: %s", dns.TypeToString[q.qtype], q.status, q.detail)
+			ttl = 0 // ask again soon
 		}
 		return res, clamp(ttl, maxTTL)
 	}

@@ -62,7 +62,7 @@ func unseen(views []inventory.Endpoint) (hidden, half string) {
 		if o.Unexamined > 0 {
 			hidden = fmt.Sprintf("%d further addresses were not examined", o.Unexamined)
 		}
-		if r := o.Resolution; r != nil && r.Status == inventory.ReachOK && r.Detail != "" {
+		if r := o.Resolution; r != nil && r.Partial {
 			half = quote(r.Detail)
 		}
 	}

@@ -124,9 +124,15 @@ func TestTarget(t *testing.T) {
 		{
 			name: "the name resolves in part", expect: expected, verified: nil,
 			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) {
-				f.Observation.Resolution = &inventory.Resolution{Status: inventory.ReachOK, Detail: "AAAA: dns_servfail"}
+				f.Observation.Resolution = &inventory.Resolution{Status: inventory.ReachOK, Partial: true, Detail: "AAAA: dns_servfail"}
 			}}},
 			codes: []string{"dns_failure", "partially_deployed"}, mentions: "AAAA: dns_servfail",
+		},
+		{
+			name: "what a resolver adds to a whole answer is no failure", expect: expected, verified: yes,
+			views: []seen{{"192.0.2.1", fresh, func(f *inventory.Facts) {
+				f.Observation.Resolution = &inventory.Resolution{Status: inventory.ReachOK, Detail: "from the hosts file"}
+			}}},
 		},
 		{
 			name: "a pool with one laggard", expect: expected, tier: "14d", verified: yes,
