@@ -10,6 +10,7 @@ import (
 type answer struct {
 	location  string
 	addresses []string // those that exist now
+	partial   bool     // there may be others
 }
 
 // answersOf returns the addresses of r's target by location, where they are
@@ -28,6 +29,7 @@ func answersOf(r *inventory.Result) []answer {
 			answers = append(answers, answer{location: o.Location})
 		}
 		a := &answers[at]
+		a.partial = a.partial || o.Resolution != nil && o.Resolution.Partial
 		if o.Resolution != nil && len(a.addresses) == 0 {
 			for _, addr := range o.Resolution.Addresses {
 				a.addresses = append(a.addresses, addr.String())
@@ -82,6 +84,7 @@ func (b *batch) currency(t *knownTarget, r *inventory.Result, at int64) (map[str
 			case listed:
 				k.missed = 0
 				_, err = b.w.exec(`UPDATE view SET missed = 0 WHERE id = ?`, k.id)
+			case a.partial: // that it is not among them says nothing
 			case k.missed+1 >= missesToRetire:
 				k.missed++
 				err = retire(k, inventory.ReasonAddressGone)

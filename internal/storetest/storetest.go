@@ -70,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a state that comes back soon flaps", flapping},
 		{"an address retires after three resolutions without it", retirement},
 		{"a failed resolution keeps the last addresses", failedResolution},
+		{"a resolution of one family keeps the addresses of the other", partialResolution},
 		{"addresses that are not resolved retire by examinations", pinned},
 		{"an observation delivered late is left out", late},
 		{"an observation delivered twice counts once", twice},

@@ -298,6 +298,34 @@ func failedResolution(f *fixture) {
 	}
 }
 
+// partialResolution: the question for AAAA records failed, that for A records
+// did not.
+func partialResolution(f *fixture) {
+	t := Target("shop.example")
+	a, b := "192.0.2.7", "2001:db8::7"
+	bad := Seen(t, b, hour(0), Chain("b"))
+	bad.Judgement.Findings = []inventory.Finding{finding(inventory.CodeExpired, bad.Observation.View())}
+	f.record(t, Resolved([]string{a, b}, Seen(t, a, hour(0), Chain("a")), bad)...)
+	half := func(n int) inventory.Endpoint {
+		e := Resolved([]string{a}, Seen(t, a, hour(n), Chain("a")))[0]
+		e.Observation.Resolution.Partial, e.Observation.Resolution.Detail = true, "AAAA: dns_servfail"
+		return e
+	}
+	for n := 1; n <= 4; n++ {
+		f.record(t, half(n))
+	}
+	if open := all(f, f.OpenFindings(f.Context())); len(f.known(t)) != 2 || len(open) != 1 {
+		f.Errorf("%d current views and %d open findings, want both addresses and the finding", len(f.known(t)), len(open))
+	}
+	for n := 5; n <= 6; n++ {
+		f.record(t, Resolved([]string{a}, Seen(t, a, hour(n), Chain("a")))...)
+	}
+	f.record(t, half(7)) // counts neither for nor against it
+	if got := f.record(t, Resolved([]string{a}, Seen(t, a, hour(8), Chain("a")))...).Retired; got != 1 {
+		f.Errorf("%d retired views after three whole answers without it, want 1", got)
+	}
+}
+
 func pinned(f *fixture) {
 	t := Target("shop.example")
 	f.record(t, Seen(t, "192.0.2.1", hour(0), Chain("a")))
