@@ -331,6 +331,27 @@ func TestStaleViews(t *testing.T) {
 	}
 }
 
+// To judge again is no examination: what was unknown after the last one still is.
+func TestJudgedAgainWithoutResolving(t *testing.T) {
+	t.Parallel()
+	tgt := target("lost.example")
+	unresolved, before := down(tgt, "", inventory.ReachDNSServFail, nil), seen(tgt, "192.0.2.1", leaf("lost.example", 80*day))
+	examined := result(tgt, "", unresolved)
+	examined.Carried = []inventory.Endpoint{before}
+	e := newExporter(t, &clock{now()}, export.Settings{})
+	e.Loaded()
+	for _, r := range []inventory.Result{examined, result(tgt, "", unresolved, before)} {
+		e.Update([]inventory.Result{r})
+		text := metrics(t, e)
+		if diff := cmp.Diff([]string{`address="",location="local"} 0`}, of(text, "certscan_endpoint_up", "lost.example")); diff != "" {
+			t.Errorf("of %d endpoints and %d carried, up (-want +got):\n%s", len(r.Endpoints), len(r.Carried), diff)
+		}
+		if got := series(text, "certscan_endpoints"); !slices.Contains(got, `{state="unknown"} 1`) || !slices.Contains(got, `{state="failing"} 1`) {
+			t.Errorf("certscan_endpoints of %d endpoints and %d carried: %s", len(r.Endpoints), len(r.Carried), got)
+		}
+	}
+}
+
 func TestTotals(t *testing.T) {
 	t.Parallel()
 	c := &clock{now()}

@@ -46,7 +46,6 @@ type view struct {
 	tier              inventory.Tier
 	phases            phases
 	speaks            bool // it is the one that counts for its endpoint
-	carried           bool // not seen in the last examination
 	good              bool // the certificate that it serves is verified
 	vague             bool // whether it is up is not known
 }
@@ -131,8 +130,7 @@ func (e *Exporter) views(t *target, r *inventory.Result, before *target) {
 	add := func(list []inventory.Endpoint, carried bool) {
 		for i := range list {
 			v := e.view(&list[i])
-			v.carried = carried
-			v.vague = v.reach.IsOwnFault() || carried && lost
+			v.vague = v.reach.IsOwnFault() || lost && v.address != ""
 			if old := before.view(v); old != nil && carried {
 				v.probed = max(v.probed, old.probed)
 			} else if old != nil {
