@@ -207,7 +207,7 @@ func (d *DB) RecordFleet(ctx context.Context, findings []inventory.Finding) erro
 			return err
 		}
 		at := w.lastProbe
-		if at == 0 {
+		if w.scanStarted == 0 || at == 0 {
 			at = millis(d.now())
 		}
 		seen := make(map[inventory.FindingKey]bool, len(findings))

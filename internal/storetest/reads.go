@@ -129,6 +129,44 @@ func fleetFindings(f *fixture) {
 	}
 }
 
+// fleetNow: where no scan runs, as in the daemon, what is found has nothing to
+// do with when the last probe was.
+func fleetNow(f *fixture) {
+	t := Target("shop.example")
+	shrunk := func() []inventory.Finding {
+		return []inventory.Finding{{
+			Code: inventory.CodeSourceShrunk, Severity: inventory.Warning,
+			Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: "file:domains.txt"},
+		}}
+	}
+	check := func(when string) {
+		f.Helper()
+		found := shrunk()
+		if err := f.RecordFleet(f.Context(), found); err != nil {
+			f.Fatal(err)
+		}
+		if !found[0].Since.Equal(Now()) {
+			f.Errorf("%s: open since %v, want now, %v", when, found[0].Since, Now())
+		}
+		if err := f.RecordFleet(f.Context(), nil); err != nil {
+			f.Fatal(err)
+		}
+		if got := all(f, f.Findings(f.Context(), Start, time.Time{})); !got[len(got)-1].Closed.Equal(Now()) {
+			f.Errorf("%s: closed at %v, want now, %v", when, got[len(got)-1].Closed, Now())
+		}
+	}
+	f.record(t, Seen(t, address, hour(0), Chain("a")))
+	check("hours after the last probe")
+	f.record(t, Seen(t, address, Now().Add(24*time.Hour), Chain("a")))
+	check("after a probe by a clock that was ahead")
+	begin(f, "one", hour(1))
+	f.record(t, Seen(t, address, hour(1), Chain("a")))
+	if err := f.EndScan(f.Context(), "one", hour(2), false); err != nil {
+		f.Fatal(err)
+	}
+	check("after a scan")
+}
+
 func begin(f *fixture, id string, at time.Time) {
 	f.Helper()
 	info := inventory.ScanInfo{

@@ -80,6 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"findings open, change, and close", findings},
 		{"findings of views that were not judged stay open", unjudged},
 		{"findings of the fleet", fleetFindings},
+		{"findings of the fleet while no scan runs are of now", fleetNow},
 		{"renewals are learned from what was served", renewals},
 		{"the list of targets is of those that are live", listed},
 		{"what is judged again changes findings alone", rejudged},
