@@ -114,6 +114,18 @@ func slackText(t *testing.T, body string) (title, text, color string) {
 	return m.Attachments[0].Title, m.Attachments[0].Text, m.Attachments[0].Color
 }
 
+// dedupKey says which incident a page belongs to.
+func dedupKey(t *testing.T, body string) string {
+	t.Helper()
+	var page struct {
+		Key string `json:"dedup_key"`
+	}
+	if err := json.Unmarshal([]byte(body), &page); err != nil || page.Key == "" {
+		t.Fatalf("page: %v\n%s", err, body)
+	}
+	return page.Key
+}
+
 func about(name, target, severity, owner string) alert {
 	return alert{
 		Labels: map[string]string{"alertname": name, "target": target, "severity": severity, "owner": owner},
@@ -163,6 +175,13 @@ func TestMessages(t *testing.T) {
 		}
 	}
 
+	// A second target is a page of its own: the first may have been acknowledged.
+	send(t, am, about("CertificateExpired", "d.example.com:443", "critical", "web"))
+	second := await(t, messages, "/pagerduty", "/slack")
+	if dedupKey(t, body) == dedupKey(t, second) || !strings.Contains(second, "d.example.com:443") {
+		t.Errorf("want another page for another target than\n%s\ngot\n%s", body, second)
+	}
+
 	// It is over.
 	for _, a := range []*alert{&late, &other, &hostile} {
 		a.EndsAt = time.Now()
@@ -176,5 +195,41 @@ func TestMessages(t *testing.T) {
 	}
 	if strings.Contains(text, "c.example.com") {
 		t.Errorf("an alert was told that another one inhibits:\n%s", text)
+	}
+}
+
+// TestTierBecomesTheNext tells a channel that 14 days have become 7 as one
+// message that goes on, and not as an end: and now somebody is paged.
+func TestTierBecomesTheNext(t *testing.T) {
+	t.Parallel()
+	url, messages := receivers(t)
+	am := startAlertmanager(t, url)
+	before, after := about("CertificateExpiring", "a.example.com:443", "warning", "web"), about("CertificateExpiring", "a.example.com:443", "critical", "web")
+	before.Labels["tier"], after.Labels["tier"] = "14d", "7d"
+	send(t, am, before)
+	await(t, messages, "/slack")
+	before.EndsAt = time.Now()
+	send(t, am, before, after)
+	page := ""
+	title, text, color := "", "", ""
+	for title == "" || page == "" {
+		select {
+		case m := <-messages:
+			if m.path == "/pagerduty" {
+				page = m.body
+				continue
+			}
+			title, text, color = slackText(t, m.body)
+		case <-time.After(60 * time.Second):
+			t.Fatalf("no message, or no page; title %q, page %q", title, page)
+		}
+	}
+	if title != "CRITICAL CertificateExpiring (web): a.example.com:443" || color != "danger" {
+		t.Errorf("title %q in %s, want that it is critical now", title, color)
+	}
+	for _, want := range []string{"• a.example.com:443: summary", "• resolved: a.example.com:443 is not in the 14d tier any more"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the message to Slack lacks %q:\n%s", want, text)
+		}
 	}
 }
