@@ -294,9 +294,6 @@ func (d *decoder) rootsFor(n node, chosen *[]node) (r RootsFor) {
 	return r
 }
 
-// labelForm is what Prometheus takes for the name of a label.
-var labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-
 func (d *decoder) metrics(n node, m *Metrics) {
 	n.mapping(fields{
 		"detail": func(n node) { m.Detail = word(n, DetailAll, DetailAttention, DetailNone) },
@@ -305,16 +302,19 @@ func (d *decoder) metrics(n node, m *Metrics) {
 				m.Labels = []string{} // none is what is wanted; nil is what nobody has decided
 				return
 			}
+			shown := make(map[string]string)
 			m.Labels = items(n, func(n node) string {
 				s := n.text()
-				if !labelForm.MatchString(s) {
-					n.fail("%q is not the name of a label: want letters, digits and _", s)
+				as := inventory.MetricLabel(s)
+				switch before, twice := shown[as]; {
+				case twice && before == s:
+					n.fail("%q stands there twice", s)
+				case twice && s != "":
+					n.fail("%q and %q would both be label_%s: rename one", before, s, as)
 				}
+				shown[as] = s
 				return s
 			})
-			if sorted := slices.Sorted(slices.Values(m.Labels)); len(slices.Compact(slices.Clone(sorted))) < len(sorted) {
-				n.fail("a label stands there twice")
-			}
 		},
 		"series_cap": func(n node) { m.SeriesCap = n.integer(1, 1_000_000_000) },
 	})

@@ -52,6 +52,19 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// Labels have the names that lists give them, whatever metrics make of these.
+func TestMetricLabels(t *testing.T) {
+	t.Parallel()
+	c, err := config.Read("certscan.yaml", strings.NewReader("metrics: {labels: [cost-center, Cost Unit, 7up, größe]}\n"), parsers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"cost-center", "Cost Unit", "7up", "größe"}; !slices.Equal(c.Metrics.Labels, want) {
+		t.Errorf("labels %q, want %q", c.Metrics.Labels, want)
+	}
+	roundTrip(t, c)
+}
+
 // parsers know as much of targets, networks and servers as these tests need.
 func parsers() config.Parsers {
 	return config.Parsers{

@@ -72,8 +72,8 @@ func TestDaemonMistakes(t *testing.T) {
 		{"a password in the file", "trust: {proxy: 'http://user:secret@proxy.example:3128'}\n", []string{"trust.proxy: has a user name or password, which does not belong here; a URL with a password stands in a file of its own, named by proxy_file"}},
 		{"two proxies", "trust: {proxy: 'http://proxy.example', proxy_file: p}\n", []string{"trust.proxy_file: proxy and proxy_file exclude each other"}},
 		{"a proxy that is none", "trust: {proxy: 'ftp://proxy.example'}\n", []string{`trust.proxy: "ftp://proxy.example" is not a URL of http or https`}},
-		{"metrics", "metrics: {detail: some, labels: [owner, cost center, owner], series_cap: 0}\n", []string{
-			`metrics.detail: "some" is not known: want one of all, attention, none`, "metrics.labels: a label stands there twice", `metrics.labels[1]: "cost center" is not the name of a label`, "metrics.series_cap: 0 is out of range",
+		{"metrics", "metrics: {detail: some, labels: [owner, cost center, owner, '', Cost-Center], series_cap: 0}\n", []string{
+			`metrics.detail: "some" is not known: want one of all, attention, none`, `metrics.labels[2]: "owner" stands there twice`, "metrics.labels[3]: is empty", `metrics.labels[4]: "cost center" and "Cost-Center" would both be label_cost_center: rename one`, "metrics.series_cap: 0 is out of range",
 		}},
 		{"web", "web: {listen: ['example.com:80', '127.0.0.1', '127.0.0.1:99999', 'unix:relative'], external_url: 'certscan.example', profiling: 1}\n", []string{
 			`web.listen[0]: "example.com:80": "example.com" is not an IP address`, "web.listen[1]: ", `web.listen[2]: "127.0.0.1:99999": "99999" is not a port`, `web.listen[3]: "relative" is not an absolute path`,

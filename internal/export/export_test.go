@@ -571,6 +571,7 @@ func TestLabels(t *testing.T) {
 	}{
 		{"the usual ones", nil, `label_environment="prod",label_owner="web"} 1`},
 		{"others, made fit", []string{"Cost-Center", "owner", "owner"}, `label_cost_center="42",label_owner="web"} 1`},
+		{"by another word", []string{"team", "Environment"}, `label_environment="prod",label_team="web"} 1`},
 		{"none", []string{}, `protocol="tls"} 1`},
 		{"two that become one", []string{"cost-center", "cost.center"}, `labels: "cost-center" and "cost.center" would both be label_cost_center: rename one`},
 		{"an empty one", []string{""}, "labels: one is empty"},

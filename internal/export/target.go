@@ -114,7 +114,7 @@ func (e *Exporter) release(t *target) {
 func (s *settings) info(t inventory.Target) string {
 	pairs := []string{"host", t.Host, "port", strconv.Itoa(int(t.Port)), "protocol", string(t.Protocol)}
 	for _, n := range s.names {
-		if v := t.Labels[n.of]; v != "" {
+		if v := t.Label(n.of); v != "" {
 			pairs = append(pairs, n.as, v)
 		}
 	}

@@ -17,6 +17,20 @@ func LabelName(name string) string {
 	return name
 }
 
+// MetricLabel makes of the name of a label what stands behind "label_" in
+// metrics: lower case, and "_" for what is neither letter nor digit.
+func MetricLabel(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '_'
+	}, name)
+}
+
 // Label is the value of a label of t, "" if there is none. A label that t has
 // under just this name comes before the one that [LabelName] means: who has team
 // beside owner has both.
