@@ -79,7 +79,7 @@ func demoServe(ctx context.Context, io streams, f demoFlags, fleet *lab.Lab, dir
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn) // what is wrong from the beginning fills screens
 	d := &daemon{
-		io: io, cfg: cfg, again: func() (serveConfig, error) { return cfg, nil },
+		io: io, atStart: cfg, reread: func() (serveConfig, error) { return cfg, nil },
 		log: slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: level})),
 	}
 	defer d.close()

@@ -9,6 +9,7 @@ import (
 
 	"example.com/certscan/alerts"
 	"example.com/certscan/internal/config"
+	"example.com/certscan/internal/inventory"
 )
 
 // configFlag names the configuration of serve.
@@ -60,7 +61,7 @@ func (f *metricsFlags) load(fs *pflag.FlagSet) (m shownMetrics, err error) {
 			return m, err
 		}
 	}
-	shown := serveConfig{Config: cfg}.shown()
+	shown := serveConfig{Config: cfg}.exportSettings()
 	m = shownMetrics{Tiers: cfg.Tiers, detail: alerts.DetailAll, staleAfter: max(time.Minute, shown.StaleAfter.Round(time.Second))}
 	if cfg.Metrics.Detail == config.DetailNone {
 		m.detail = alerts.DetailNone
@@ -73,11 +74,14 @@ func (f *metricsFlags) load(fs *pflag.FlagSet) (m shownMetrics, err error) {
 	if fs.Changed("absolute-tiers") {
 		m.Absolute = f.absolute
 	}
-	list := strings.Join(cfg.Metrics.Labels, ",")
 	if fs.Changed("labels") {
-		list = f.labels
+		m.labels = splitLabels(f.labels)
+		return m, nil
 	}
-	m.labels = splitLabels(list)
+	m.labels = []string{} // none is not the default
+	for _, l := range cfg.Metrics.Labels {
+		m.labels = append(m.labels, inventory.MetricLabel(l))
+	}
 	return m, nil
 }
 

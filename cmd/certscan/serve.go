@@ -66,8 +66,8 @@ func newLog(io streams, format, level string) (*slog.Logger, error) {
 
 // serve runs a daemon until ctx ends. Everything long-lived is opened and
 // started here, and has stopped and been closed when serve returns.
-func serve(ctx context.Context, io streams, log *slog.Logger, cfg serveConfig, again func() (serveConfig, error)) (err error) {
-	d := &daemon{io: io, log: log, cfg: cfg, again: again}
+func serve(ctx context.Context, io streams, log *slog.Logger, cfg serveConfig, reread func() (serveConfig, error)) (err error) {
+	d := &daemon{io: io, log: log, atStart: cfg, reread: reread}
 	defer d.close()
 	if err := d.open(ctx); err != nil {
 		return err

@@ -8,11 +8,13 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,14 +37,14 @@ import (
 type daemon struct {
 	io     streams
 	log    *slog.Logger
-	again  func() (serveConfig, error) // reads the configuration again
+	reread func() (serveConfig, error) // reads the configuration again
 	notify notifier
 
 	started func(addresses []net.Addr) // told when it listens, unless nil
 
-	first serveConfig // with which it began: what is not replaced while it runs
-	mu    sync.Mutex  // held while the configuration is replaced
-	cfg   serveConfig // under mu once it runs
+	atStart   serveConfig                 // what is not replaced while it runs
+	config    atomic.Pointer[serveConfig] // see present
+	reloading sync.Mutex                  // held while the configuration is replaced, and what is made of it
 
 	db         *store.DB
 	dbPath     string
@@ -62,6 +64,7 @@ type daemon struct {
 	export     *export.Exporter
 	index      *server.Index
 	web        *server.Server
+	probe      atomic.Pointer[http.Handler] // of /probe
 	place      location.Options
 	ledger     *ledger
 }
@@ -71,8 +74,9 @@ func (d *daemon) note(format string, args ...any) { d.log.Warn(fmt.Sprintf(forma
 
 // open opens and wires everything; nothing runs yet.
 func (d *daemon) open(ctx context.Context) error {
-	c := d.cfg
-	d.first, d.index = c, server.NewIndex(nil)
+	c := d.atStart
+	d.config.Store(&c)
+	d.index = server.NewIndex(nil)
 	var err error
 	d.notify = newNotifier(d.io.env)
 	if d.dbPath, err = historyPath(c.Store.Path, d.io.env); err != nil {
@@ -105,7 +109,7 @@ func (d *daemon) open(ctx context.Context) error {
 	}
 	d.schedule = scan.NewSchedule(c.schedule())
 	if d.export, err = export.New(export.Options{
-		Settings: c.shown(), Version: version(), Location: c.Scan.Location,
+		Settings: c.exportSettings(), Version: version(), Location: c.Scan.Location,
 		Lag:       func() map[string]time.Duration { return map[string]time.Duration{c.Scan.Location: d.schedule.Lag()} },
 		StoreSize: func() (int64, bool) { return historySize(d.dbPath) },
 	}); err != nil {
@@ -119,7 +123,7 @@ func (d *daemon) open(ctx context.Context) error {
 
 // wire puts together what examines.
 func (d *daemon) wire() error {
-	c := d.cfg
+	c := d.atStart
 	concurrency := c.Scan.Concurrency
 	if err := enoughFiles(&concurrency, false, d.note); err != nil {
 		return err
@@ -159,7 +163,7 @@ func (d *daemon) wire() error {
 
 // pinned is w with the addresses that the configuration has for its name.
 func (d *daemon) pinned(w inventory.Work) inventory.Work {
-	w.Addresses = d.first.Scan.Resolve[w.Target.DialName()]
+	w.Addresses = d.atStart.Scan.Resolve[w.Target.DialName()]
 	return w
 }
 
@@ -171,15 +175,12 @@ func (d *daemon) watched(target string) bool {
 	return watched
 }
 
-// present is the configuration that holds.
-func (d *daemon) present() serveConfig {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.cfg
-}
+// present is the configuration that holds. It never waits: it is asked for under
+// the ledger's mu.
+func (d *daemon) present() serveConfig { return *d.config.Load() }
 
-// shown are the settings of what the metrics show.
-func (c serveConfig) shown() export.Settings {
+// exportSettings are the settings of what the metrics show.
+func (c serveConfig) exportSettings() export.Settings {
 	s := export.Settings{
 		Detail: export.Detail(c.Metrics.Detail), Labels: c.Metrics.Labels, MaxSeries: c.Metrics.SeriesCap,
 		StaleAfter: time.Duration(c.Scan.StaleAfter * float64(c.Scan.Interval)),
@@ -262,6 +263,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return d.sources.Run(gctx, func(f discover.Fleet) error { return d.watch(gctx, f) })
 	})
 	after(func() error { return d.signals(gctx, hup) })
+	after(func() error { return d.nightly(gctx) })
 	err := unlessStopped(ctx, g.Wait())
 	d.tellSystem(notifyStopping)
 	d.log.Info("stopped")

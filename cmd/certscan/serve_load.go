@@ -19,7 +19,7 @@ func (d *daemon) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.sources.Configure(d.cfg.sources(), bySource(stored))
+	d.sources.Configure(d.present().sources(), bySource(stored))
 	found, _, _ := d.sources.Read(ctx)
 	if found == nil || ctx.Err() != nil {
 		return ctx.Err()

@@ -6,18 +6,16 @@ import (
 	"reflect"
 	"time"
 
+	"example.com/certscan/internal/config"
 	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/server"
 	"example.com/certscan/internal/verify"
 )
 
-// upkeep does what is due every day: waivers end at midnight UTC, history is
-// pruned, and lists that nobody asks for are removed. It gives systemd its signs
-// of life.
+// upkeep gives systemd its signs of life, and looks at the web configuration. It
+// does nothing that takes long.
 func (d *daemon) upkeep(ctx context.Context) error {
-	midnight := time.NewTimer(untilMidnight(now()))
-	defer midnight.Stop()
 	web := time.NewTicker(time.Minute)
 	defer web.Stop()
 	var webFault string
@@ -35,12 +33,7 @@ func (d *daemon) upkeep(ctx context.Context) error {
 			d.ledger.alive()
 			d.tellSystem(notifyAlive)
 		case <-web.C:
-			webFault = d.checkWeb(ctx, d.first.Web.ConfigFile, webFault)
-		case <-midnight.C:
-			if err := d.daily(ctx); err != nil {
-				return unlessStopped(ctx, err)
-			}
-			midnight.Reset(untilMidnight(now()))
+			webFault = d.checkWeb(ctx, d.atStart.Web.ConfigFile, webFault)
 		}
 	}
 }
@@ -68,11 +61,29 @@ func untilMidnight(t time.Time) time.Duration {
 	return t.Truncate(day).Add(day + time.Second).Sub(t)
 }
 
+// nightly does every midnight what is due daily, until ctx ends.
+func (d *daemon) nightly(ctx context.Context) error {
+	midnight := time.NewTimer(untilMidnight(now()))
+	defer midnight.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-midnight.C:
+			if err := d.daily(ctx); err != nil {
+				return unlessStopped(ctx, err)
+			}
+			midnight.Reset(untilMidnight(now()))
+		}
+	}
+}
+
+// daily lets waivers end, prunes the history, removes lists that nobody asks for,
+// and looks at what concerns several targets. It may take minutes.
 func (d *daemon) daily(ctx context.Context) error {
-	c := d.present()
-	d.judge.bench.Store(d.judge.bench.Load().renew(c))
+	d.renewWaivers()
 	d.rejudge.All()
-	if err := d.db.Prune(ctx, now().Add(-c.Store.Retention)); err != nil {
+	if err := d.db.Prune(ctx, now().Add(-d.present().Store.Retention)); err != nil {
 		return err
 	}
 	if err := evidence.RemoveUnused(crlDir(d.dbPath), now()); err != nil {
@@ -96,6 +107,13 @@ func (d *daemon) daily(ctx context.Context) error {
 	return d.ledger.ofFleet(ctx, fleet.Findings())
 }
 
+// renewWaivers lets the present waivers hold or end as of now.
+func (d *daemon) renewWaivers() {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.judge.bench.Store(d.judge.bench.Load().renew(d.present()))
+}
+
 // signals reads the configuration again on SIGHUP, until ctx ends.
 func (d *daemon) signals(ctx context.Context, hup <-chan os.Signal) error {
 	for {
@@ -112,8 +130,8 @@ func (d *daemon) signals(ctx context.Context, hup <-chan os.Signal) error {
 func (d *daemon) reload(ctx context.Context) error {
 	d.tellSystem(notifyReloading())
 	defer d.tellSystem(notifyReady)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	err := d.replace(ctx)
 	d.export.Reloaded(err == nil)
 	if err != nil {
@@ -126,48 +144,63 @@ func (d *daemon) reload(ctx context.Context) error {
 
 // replace is reload without the telling. Everything that can fail comes first.
 func (d *daemon) replace(ctx context.Context) error {
-	c, err := d.again()
+	c, err := d.reread()
 	if err != nil {
 		return err
 	}
 	if c.trust == nil {
-		c.trust = d.cfg.trust
+		c.trust = d.present().trust
 	}
 	b, err := c.newBench(&d.habits, d.signatures, d.revoked, d.note)
 	if err != nil {
 		return err
 	}
-	if err := d.export.Set(c.shown()); err != nil {
+	probe, err := d.prober(c)
+	if err != nil {
 		return err
 	}
-	old := d.cfg
-	d.cfg = c
+	if err := d.export.Set(c.exportSettings()); err != nil {
+		return err
+	}
+	d.config.Store(&c)
 	d.judge.bench.Store(b)
-	if err := d.noteJudging(ctx); err != nil {
-		return err
-	}
+	d.probe.Store(&probe)
 	d.schedule.Configure(c.schedule())
 	d.confirm.Configure(c.Scan.Interval)
 	d.sources.Configure(c.sources(), map[string][]inventory.Target{})
 	d.rejudge.All()
-	for _, s := range []struct {
-		key      string
-		old, new any
-	}{
-		{"store.path", old.Store.Path, c.Store.Path},
-		{"scan.location", old.Scan.Location, c.Scan.Location},
-		{"scan.concurrency", old.Scan.Concurrency, c.Scan.Concurrency},
-		{"scan.per_address", old.Scan.PerAddress, c.Scan.PerAddress},
-		{"scan.resolvers", old.Scan.Resolvers, c.Scan.Resolvers},
-		{"scan.resolve", old.Scan.Resolve, c.Scan.Resolve},
-		{"trust.allow_fetch", old.Trust.AllowFetch, c.Trust.AllowFetch},
-		{"trust.proxy", old.Trust.Proxy, c.Trust.Proxy},
-		{"trust.proxy_file", old.Trust.ProxyFile, c.Trust.ProxyFile},
-		{"web.listen", old.Web.Listen, c.Web.Listen},
-	} {
-		if !reflect.DeepEqual(s.old, s.new) {
-			d.log.WarnContext(ctx, "a change takes effect with the next start", "key", s.key)
-		}
+	if err := d.noteJudging(context.WithoutCancel(ctx)); err != nil { // whoever asked may be gone
+		d.log.ErrorContext(ctx, "other commands judge by the old configuration until the next reload", "err", err)
+	}
+	for _, key := range d.atStart.fixed(c) {
+		d.log.WarnContext(ctx, "a change takes effect with the next start", "key", key)
 	}
 	return nil
+}
+
+// fixed are the keys in which a configuration differs from the one that the
+// daemon began with, and which are not replaced.
+func (c serveConfig) fixed(n serveConfig) (keys []string) {
+	was, is := c.Web, n.Web
+	was.Probe, is.Probe = config.Probe{}, config.Probe{} // are
+	for _, s := range []struct {
+		key     string
+		was, is any
+	}{
+		{"store.path", c.Store.Path, n.Store.Path},
+		{"scan.location", c.Scan.Location, n.Scan.Location},
+		{"scan.concurrency", c.Scan.Concurrency, n.Scan.Concurrency},
+		{"scan.per_address", c.Scan.PerAddress, n.Scan.PerAddress},
+		{"scan.resolvers", c.Scan.Resolvers, n.Scan.Resolvers},
+		{"scan.resolve", c.Scan.Resolve, n.Scan.Resolve},
+		{"trust.allow_fetch", c.Trust.AllowFetch, n.Trust.AllowFetch},
+		{"trust.proxy", c.Trust.Proxy, n.Trust.Proxy},
+		{"trust.proxy_file", c.Trust.ProxyFile, n.Trust.ProxyFile},
+		{"web", was, is},
+	} {
+		if !reflect.DeepEqual(s.was, s.is) {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
 }

@@ -17,21 +17,23 @@ import (
 
 // openWeb prepares what is answered over HTTP.
 func (d *daemon) openWeb() error {
-	c := d.cfg
-	probe, err := d.prober()
+	c := d.atStart
+	probe, err := d.prober(c)
 	if err != nil {
 		return usageError{err}
 	}
+	d.probe.Store(&probe)
 	d.web, err = server.New(server.Options{
 		Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile, ExternalURL: c.Web.ExternalURL, Profiling: c.Web.Profiling,
 		Version: version(), Index: d.index, Fleet: fleetReader{d}, Log: d.log,
-		Metrics: d.export.Metrics(), Targets: d.export.Targets(), Probe: probe, Reload: d.reload,
+		Metrics: d.export.Metrics(), Targets: d.export.Targets(), Reload: d.reload,
+		Probe: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.probe.Load()).ServeHTTP(w, r) }),
 	})
 	return err
 }
 
-func (d *daemon) prober() (http.Handler, error) {
-	c := d.cfg
+// prober answers /probe as a configuration says.
+func (d *daemon) prober(c serveConfig) (http.Handler, error) {
 	return export.Probe(export.ProbeOptions{
 		Examine: d.examineNow, Parse: discover.ParseTarget, Special: fetch.Special,
 		Known: d.watched,
