@@ -220,7 +220,10 @@ func (a findingAlert) rule(opt Options) rule {
 		description: a.means + " Finding: {{ $labels.code }}." + who(opt) + " More: certscan show {{ $labels.target }}",
 	}
 	if a.views {
-		r.notes = []note{{"served", `{{ range printf "certscan_endpoint_certificate_info{target=%q}" $labels.target | query | sortByLabel "address" }}` +
+		// Once for all replicas, and as it was last while nothing can be scraped.
+		const served = `max by (address, location, offer, fingerprint) (certscan_endpoint_certificate_info{target=%[1]q} or ` +
+			`(last_over_time(certscan_endpoint_certificate_info{target=%[1]q}[1h]) unless on (target) certscan_target_info{target=%[1]q}))`
+		r.notes = []note{{"served", `{{ range printf "` + served + `" $labels.target | query | sortByLabel "address" }}` +
 			`{{ .Labels.address }} ({{ .Labels.location }}, {{ .Labels.offer }}): {{ printf "%.12s" .Labels.fingerprint }}; {{ end }}`}}
 	}
 	return r
