@@ -104,6 +104,14 @@ func (b *batch) findings(target string, judged judgements, gone map[string]strin
 		open = make(map[inventory.FindingKey]*openFinding)
 		b.open[target] = open
 	}
+	for _, o := range open {
+		if o.opened > max(at, b.now) { // by a clock that was ahead
+			o.opened = at
+			if _, err := b.w.exec(`UPDATE finding SET opened = ? WHERE id = ?`, o.opened, o.id); err != nil {
+				return err
+			}
+		}
+	}
 	seen := make(map[inventory.FindingKey]bool, len(judged.found))
 	for _, f := range judged.found {
 		key := f.f.Key()

@@ -263,17 +263,41 @@ func (b *batch) view(t *knownTarget, e *inventory.Endpoint) (fresh bool, err err
 		return false, err
 	}
 	at := millis(o.Time)
-	if at < k.lastSeen && k.lastSeen <= b.now {
-		return false, nil // delivered late. (A time to come was a wrong clock, and ends here.)
-	}
-	if at == k.lastSeen && s.id == k.state && k.retired == 0 {
+	switch {
+	case at < k.lastSeen && k.lastSeen <= b.now:
+		return false, nil // delivered late. (A last_seen in the future came from a wrong clock, so it does not count as newer.)
+	case at < k.lastSeen:
+		if k.firstSeen <= b.now {
+			at = max(at, k.firstSeen)
+		}
+		if err := b.turnBack(k, at); err != nil {
+			return false, err
+		}
+	case at == k.lastSeen && s.id == k.state && k.retired == 0:
 		return true, nil // delivered twice
 	}
-	at = max(at, k.firstSeen)
 	if s.id == k.state {
 		return true, b.sameState(k, e, served, at)
 	}
 	return true, b.newState(k, e, s, served, at)
+}
+
+// turnBack corrects a view that was seen by a clock that was ahead: nothing of it
+// was seen later than at.
+func (b *batch) turnBack(k *knownView, at int64) error {
+	k.firstSeen, k.lastSeen, k.lastServed = min(k.firstSeen, at), at, min(k.lastServed, at)
+	if _, err := b.w.exec(`UPDATE view SET first_seen = ?1, last_seen = ?2, last_served = min(last_served, ?2) WHERE id = ?3`,
+		k.firstSeen, at, k.id); err != nil {
+		return err
+	}
+	if _, err := b.w.exec(`
+		UPDATE span SET first_seen = min(first_seen, ?1), last_seen = min(last_seen, ?1), until = ?1
+		WHERE (target, address, location, offer) = (?2, ?3, ?4, ?5) AND until > ?1`,
+		at, k.view.Target, k.view.Address, k.view.Location, string(k.view.Offer)); err != nil {
+		return err
+	}
+	_, err := b.w.exec(`UPDATE target SET first_seen = ?1 WHERE key = ?2 AND first_seen > ?1`, at, k.view.Target)
+	return err
 }
 
 func (b *batch) newView(t *knownTarget, e *inventory.Endpoint, s state, served []servedChain) error {
@@ -352,7 +376,7 @@ func (b *batch) newState(k *knownView, e *inventory.Endpoint, s state, served []
 		INSERT INTO span (target, address, location, offer, seq, state, reach, version, suite, key_exchange, alpn, client_certificate,
 			chain, pool, first_seen, last_seen, until, count)
 		SELECT target, address, location, offer, seq, state, reach, version, suite, key_exchange, alpn, client_certificate,
-			chain, pool, first_seen, min(last_seen, ?1), ?1, count
+			chain, pool, first_seen, last_seen, ?1, count
 		FROM view WHERE id = ?2`, at, k.id); err != nil {
 		return err
 	}

@@ -73,6 +73,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a resolution of one family keeps the addresses of the other", partialResolution},
 		{"addresses that are not resolved retire by examinations", pinned},
 		{"an observation delivered late is left out", late},
+		{"a clock that was ahead leaves nothing in the time to come", ahead},
 		{"an observation delivered twice counts once", twice},
 		{"views by other offers know the default chain", offers},
 		{"and the one of their own time", offersApart},

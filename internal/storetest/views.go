@@ -341,21 +341,6 @@ func pinned(f *fixture) {
 	}
 }
 
-func late(f *fixture) {
-	t := Target("shop.example")
-	f.record(t, Seen(t, address, hour(5), Chain("b")))
-	f.record(t, Seen(t, address, hour(3), Chain("a")))
-	if spans := f.spans(t); len(spans) != 1 || spans[0].Count != 1 || spans[0].Chain[0] != inventory.FingerprintOf(Chain("b")[0]) {
-		f.Errorf("spans = %+v, want only the later", spans)
-	}
-	ahead := Now().Add(24 * time.Hour) // a clock that was wrong once
-	f.record(t, Seen(t, address, ahead, Chain("b")))
-	f.record(t, Seen(t, address, hour(6), Chain("c")))
-	if got := f.one(t); got.Chain != inventory.ChainID(Chain("c")) {
-		f.Error("a time to come keeps out what is seen now")
-	}
-}
-
 func twice(f *fixture) {
 	t := Target("shop.example")
 	f.record(t, Seen(t, address, hour(0), Chain("a")))
