@@ -143,12 +143,16 @@ func (opt Options) tierColor(i int) string {
 	switch {
 	case i == 0:
 		return "purple"
+	case i == 1:
+		return "semi-dark-red"
 	case i <= opt.urgent():
-		return "red"
+		return "light-red"
 	case i == opt.urgent()+1:
 		return "orange"
+	case (i-opt.urgent())%2 == 0:
+		return "yellow"
 	}
-	return "yellow"
+	return "super-light-yellow" // of neighbours each has its own
 }
 
 // timeLeft colors a time to expiry in seconds.

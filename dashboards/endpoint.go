@@ -40,12 +40,12 @@ func endpointNow(opt Options) []panel {
 	const unknown = "not known"
 	return []panel{
 		{
-			kind: stat, title: "Time left", width: 4, unit: "dtdurations", steps: opt.timeLeft(), empty: unknown,
+			kind: stat, title: "Time left", width: 4, unit: duration, steps: opt.timeLeft(), empty: unknown,
 			help:    "Until the earliest certificate ends that one of its addresses serves, or an intermediate above it. What was known last counts on while an address does not answer.",
 			queries: one("min("+expiry+") - time()", "left"), links: []link{opt.runbook("CertificateExpiring"), opt.runbook("CertificateExpired")},
 		},
 		{
-			kind: stat, title: "Expires", width: 5, unit: "dateTimeAsIso", steps: []step{{color: "text"}}, empty: unknown,
+			kind: stat, title: "Expires", width: 4, unit: "dateTimeAsIso", steps: []step{{color: "text"}}, empty: unknown,
 			help: "The same as a date, in the time zone of the dashboard.", queries: one("min("+expiry+") * 1000", "expires"),
 		},
 		{
@@ -63,7 +63,7 @@ func endpointNow(opt Options) []panel {
 			queries: one("avg("+once("max", "address, location", ofTarget("certscan_endpoint_up", atLocation))+")", "answering"), links: []link{opt.runbook("EndpointUnreachable")},
 		},
 		{
-			kind: stat, title: "Certificates", width: 2, unit: "short", steps: []step{{color: "green"}, {2, "orange"}}, empty: unknown,
+			kind: stat, title: "Certificates", width: 3, unit: "short", steps: []step{{color: "green"}, {2, "orange"}}, empty: unknown,
 			help:    "Different leaf certificates that its addresses serve. More than one may be a renewal that did not arrive everywhere.",
 			queries: one("max("+ofTarget("certscan_target_distinct_certificates")+")", "certificates"), links: []link{opt.runbook("CertificatesDisagree"), opt.runbook("CertificatePartiallyDeployed")},
 		},
@@ -120,10 +120,10 @@ func endpoints(opt Options) panel {
 		columns: []column{
 			{field: "address", name: "Address"},
 			{field: "location", name: "Location", width: 100},
-			{field: "Value #A", name: "State", width: 90, words: []word{exactly(1, "up", "green"), exactly(0, "down", "red")}},
+			{field: "Value #A", name: "State", width: 90, empty: "unknown", words: []word{exactly(1, "up", "green"), exactly(0, "down", "red")}},
 			{field: "reason", name: "Reason", width: 140},
-			{field: "Value #B", name: "Examined", unit: "dtdurations", width: 150},
-			{field: "Value #C", name: "Answered", unit: "dtdurations", width: 150},
+			{field: "Value #B", name: "Examined", unit: "s", width: 110},
+			{field: "Value #C", name: "Answered", unit: "s", width: 110, empty: "never"},
 			{field: "Value #D"},
 		},
 		links: []link{opt.runbook("EndpointUnreachable")},
@@ -139,7 +139,7 @@ func targetFindings(opt Options) panel {
 		queries: one(bySeverity("target, code, rule", "certscan_target_finding", `target="$target"`), ""),
 		columns: []column{
 			{field: "Value", name: "Severity", width: 100, words: severityWords()},
-			{field: "code", name: "code", url: url, tip: tip},
+			{field: "code", name: "Finding", url: url, tip: tip},
 			{field: "rule", name: "Rule"},
 			{field: "target"},
 		},

@@ -43,7 +43,7 @@ func (opt Options) next() panel {
 	first := fmt.Sprintf("bottomk(%d, %s and on (target) %s)", limit, nominal, opt.chosen())
 	url, tip := toEndpoint()
 	p := panel{
-		kind: table, title: "What expires next", width: 24, unit: "dtdurations", sortBy: "Tier",
+		kind: table, title: "What expires next", width: 24, unit: duration, sortBy: "Tier",
 		help:  fmt.Sprintf("The first %d targets by tier: short lifetimes are measured in proportion, so that a certificate of six days with two left stands beside one of 90 with 30. A click on a target opens its page.", limit) + partial,
 		empty: "no target",
 		queries: []query{
@@ -51,9 +51,9 @@ func (opt Options) next() panel {
 			{expr: first},
 		},
 		columns: []column{
-			{field: "target", name: "target", url: url, tip: tip},
+			{field: "target", name: "Target", url: url, tip: tip},
 			{field: "Value #B", name: "Tier", width: 100, words: opt.tierWords()},
-			{field: "Value #A", name: "Time left", unit: "dtdurations", width: 220},
+			{field: "Value #A", name: "Time left", unit: duration, width: 220},
 		},
 	}
 	p.columns = append(p.columns, opt.labelColumns()...)
@@ -64,7 +64,7 @@ func (opt Options) next() panel {
 func (opt Options) labelColumns() []column {
 	var list []column
 	for _, l := range opt.Labels {
-		list = append(list, column{field: "label_" + l, name: strings.ToUpper(l[:1]) + strings.ReplaceAll(l[1:], "_", " ")})
+		list = append(list, column{field: "label_" + l, name: strings.ToUpper(l[:1]) + strings.ReplaceAll(l[1:], "_", " "), width: 150})
 	}
 	return list
 }
@@ -80,9 +80,9 @@ func (opt Options) open() panel {
 		queries: one(fmt.Sprintf("topk(%d,\n%s\n)", limit, opt.withLabels("("+findings+")")), ""),
 		columns: []column{
 			{field: "Value", name: "Severity", width: 100, words: severityWords()},
-			{field: "target", name: "target", url: toTarget, tip: target},
-			{field: "code", name: "code", url: toFinding, tip: finding},
-			{field: "rule", name: "Rule"},
+			{field: "target", name: "Target", url: toTarget, tip: target},
+			{field: "code", name: "Finding", width: 220, url: toFinding, tip: finding},
+			{field: "rule", name: "Rule", width: 150},
 		},
 	}
 	p.columns = append(p.columns, opt.labelColumns()...)
@@ -104,7 +104,7 @@ func authorities(opt Options) panel {
 		},
 		columns: []column{
 			{field: "subject_cn", name: "CA"},
-			{field: "Value #A", name: "Time left", unit: "dtdurations", width: 220, steps: []step{{color: "purple"}, {0, "red"}, {year / 12, "orange"}, {year / 4, "text"}}},
+			{field: "Value #A", name: "Time left", unit: duration, width: 220, steps: []step{{color: "purple"}, {0, "red"}, {year / 12, "orange"}, {year / 4, "text"}}},
 			{field: "Value #B", name: "Targets", width: 90},
 			{field: "fingerprint", name: "SHA-256", width: 120},
 		},
@@ -126,7 +126,7 @@ func sources(opt Options) panel {
 			{field: "source", name: "Source"},
 			{field: "Value #A", name: "State", width: 90, words: []word{exactly(1, "read", "green"), exactly(0, "failing", "red")}},
 			{field: "Value #B", name: "Targets", width: 90},
-			{field: "Value #C", name: "Last read", unit: "dtdurations", width: 220},
+			{field: "Value #C", name: "Last read", unit: duration, width: 220, empty: "never"},
 		},
 		links: []link{opt.runbook("CertscanSourceFailing"), opt.runbook("CertscanSourceShrunk")},
 	}

@@ -94,6 +94,7 @@ type column struct {
 	width       int // pixels; 0: what is left
 	steps       []step
 	words       []word
+	empty       string // what stands in a cell without a value; by default a dash
 	url         string // where a click leads
 	tip         string // what the click says
 }
@@ -225,6 +226,13 @@ func encodeSteps(steps []step) object {
 		list = append(list, object{"color": s.color, "value": s.from})
 	}
 	return object{"mode": "absolute", "steps": list}
+}
+
+// absent gives what is not there a color of its own: it would have that of the
+// first step, which is often green.
+func absent(text string, index int) object {
+	result := object{"index": index, "text": text, "color": "text"}
+	return object{"type": "special", "options": object{"match": "null+nan", "result": result}}
 }
 
 func encodeWords(words []word) []object {

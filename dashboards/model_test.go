@@ -73,9 +73,22 @@ type panel struct {
 	Links       []link   `json:"links"`
 	FieldConfig struct {
 		Defaults struct {
-			Unit string `json:"unit"`
+			Unit     string `json:"unit"`
+			Decimals int    `json:"decimals"`
+			Mappings []struct {
+				Type    string `json:"type"`
+				Options struct {
+					Match  string `json:"match"`
+					Result struct {
+						Color string `json:"color"`
+					} `json:"result"`
+				} `json:"options"`
+			} `json:"mappings"`
 		} `json:"defaults"`
 		Overrides []struct {
+			Matcher struct {
+				ID string `json:"id"`
+			} `json:"matcher"`
 			Properties []struct {
 				ID    string          `json:"id"`
 				Value json.RawMessage `json:"value"`

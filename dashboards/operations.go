@@ -15,7 +15,8 @@ func operations(opt Options) dashboard {
 			},
 			{
 				name: "Refused configurations", color: "red", title: "A configuration was refused", text: "{{instance}}",
-				expr: all("certscan_config_last_reload_successful") + " == 0",
+				// Grafana marks only what is more than 0.
+				expr: "1 - " + all("certscan_config_last_reload_successful") + " > 0",
 			},
 		},
 		sections: []section{
@@ -42,7 +43,7 @@ func operationsNow(opt Options) []panel {
 			queries: one("avg("+own("up", "")+ours()+")", "up"), links: []link{opt.runbook("CertscanDown"), opt.runbook("CertscanScrapeFailing")},
 		},
 		{
-			kind: stat, title: "Scan lag", width: 4, unit: "dtdurations", steps: []step{{color: "green"}, {900, "orange"}, {3600, "red"}}, empty: "not known",
+			kind: stat, title: "Scan lag", width: 4, unit: duration, steps: []step{{color: "green"}, {900, "orange"}, {3600, "red"}}, empty: "not known",
 			help:    "The age of the oldest examination that is due and not begun.",
 			queries: one("max("+all("certscan_scan_lag_seconds", atLocation)+")", "lag"), links: []link{opt.runbook("CertscanScanBehind")},
 		},
@@ -62,7 +63,7 @@ func operationsNow(opt Options) []panel {
 			queries: one("max("+all("certscan_metrics_series_dropped")+")", "dropped"), links: []link{opt.runbook("CertscanSeriesDropped")},
 		},
 		{
-			kind: stat, title: "Running for", width: 4, unit: "dtdurations", steps: []step{{color: "text"}}, empty: "not known",
+			kind: stat, title: "Running for", width: 4, unit: duration, steps: []step{{color: "text"}}, empty: "not known",
 			help:    "Since the last start of the instance that was started last.",
 			queries: one("time() - max("+own("process_start_time_seconds", "")+ours()+")", "uptime"),
 		},
@@ -78,7 +79,7 @@ func ownFindings(opt Options) panel {
 		queries: one(bySeverity("code, subject", "certscan_own_finding"), ""),
 		columns: []column{
 			{field: "Value", name: "Severity", width: 100, words: severityWords()},
-			{field: "code", name: "code", width: 240, url: url, tip: tip},
+			{field: "code", name: "Finding", width: 240, url: url, tip: tip},
 			{field: "subject", name: "Subject"},
 		},
 		links: []link{opt.runbook("CertscanOwnFault"), opt.runbook("CertscanTrustStoreStale")},
@@ -94,8 +95,12 @@ func scanning(opt Options) []panel {
 		},
 		{
 			kind: timeseries, title: "Examinations", width: 8, unit: "ops", stack: true,
-			help:    "Examinations per second, by how the connection ended.",
-			queries: course("sum by (outcome) (rate("+all("certscan_probes_total", atLocation)+"[$__rate_interval])) > 0", "{{outcome}}"), byName: []word{{text: "ok", color: "green"}},
+			help: "Examinations per second, by how the connection ended.",
+			// What is good comes first and gets the first color, which is green.
+			queries: []query{
+				{expr: "sum by (outcome) (rate(" + all("certscan_probes_total", atLocation, `outcome="ok"`) + "[$__rate_interval]))", legend: "{{outcome}}", over: true},
+				{expr: "sum by (outcome) (rate(" + all("certscan_probes_total", atLocation, `outcome!="ok"`) + "[$__rate_interval])) > 0", legend: "{{outcome}}", over: true},
+			},
 		},
 		{
 			kind: timeseries, title: "How long an examination takes", width: 8, unit: "s",

@@ -2,11 +2,27 @@ package dashboards
 
 import "strings"
 
+// duration is a time in words. Grafana rounds it down to the largest unit, so that
+// 13 days would be "1 week", unless it is told to name more parts.
+const (
+	duration      = "dtdurations"
+	durationParts = 2
+)
+
 // encode is the panel as Grafana has it, without its place.
 func (p panel) encode() object {
 	defaults := object{
 		"unit": p.unit, "thresholds": encodeSteps(p.steps), "mappings": encodeWords(p.words),
 		"color": object{"mode": p.colorMode()}, "custom": p.custom(),
+	}
+	if p.kind == stat {
+		if p.empty == "" {
+			p.empty = "not known"
+		}
+		defaults["mappings"] = append(encodeWords(p.words), absent(p.empty, len(p.words)))
+	}
+	if p.unit == duration {
+		defaults["decimals"] = durationParts - 1
 	}
 	if p.empty != "" {
 		defaults["noValue"] = p.empty
@@ -102,7 +118,7 @@ func (p panel) options() object {
 		}
 	case pieChart:
 		return object{
-			"reduceOptions": last, "pieType": "donut", "displayLabels": []string{}, "orientation": "auto",
+			"reduceOptions": last, "pieType": "donut", "sort": "desc", "displayLabels": []string{}, "orientation": "auto",
 			"tooltip": object{"mode": "single", "sort": "none"},
 			"legend":  object{"showLegend": true, "displayMode": "table", "placement": "right", "values": []string{"value"}, "calcs": []string{}},
 		}
@@ -147,7 +163,7 @@ func (p panel) transformations() []object {
 	}
 	list = append(list, object{"id": "organize", "options": object{"excludeByName": hidden, "indexByName": order, "renameByName": names}})
 	if p.kind == barChart {
-		list = append(list, object{"id": "sortBy", "options": object{"fields": object{}, "sort": []object{{"field": p.sortBy}}}})
+		list = append(list, object{"id": "sortBy", "options": object{"sort": []object{{"field": p.sortBy}}}})
 	}
 	return list
 }
@@ -159,6 +175,9 @@ func (p panel) overrides() []object {
 		if properties != nil {
 			list = append(list, object{"matcher": object{"id": "byName", "options": name}, "properties": properties})
 		}
+	}
+	if p.kind == table && p.empty != "" { // what stands for no row must not stand in a cell
+		list = append(list, object{"matcher": object{"id": "byRegexp", "options": ".*"}, "properties": []object{{"id": "noValue", "value": "–"}}})
 	}
 	for _, c := range p.columns {
 		if c.name != "" {
@@ -176,6 +195,12 @@ func (c column) properties() []object {
 	set := func(id string, value any) { list = append(list, object{"id": id, "value": value}) }
 	if c.unit != "" {
 		set("unit", c.unit)
+	}
+	if c.unit == duration {
+		set("decimals", durationParts-1)
+	}
+	if c.empty != "" {
+		set("noValue", c.empty)
 	}
 	if c.width != 0 {
 		set("custom.width", c.width)

@@ -1,6 +1,7 @@
 package dashboards_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +45,13 @@ func TestQueries(t *testing.T) {
 			}
 			asked[expr] = true
 			got := p.query(t, expr, q.over, begin)
+			if strings.HasPrefix(q.where, "annotation ") {
+				for _, s := range got {
+					if i := slices.IndexFunc(s.Values, func(v [2]any) bool { return strings.Trim(fmt.Sprint(v[1]), "0.-") == "" }); i >= 0 {
+						t.Errorf("%s: a value of %v, which Grafana does not mark: %s", where, s.Values[i][1], expr)
+					}
+				}
+			}
 			if _, empty := quiet()[where]; empty != (len(got) == 0) {
 				t.Errorf("%s: %d series, want %v: %s", where, len(got), map[bool]string{true: "none", false: "some"}[empty], expr)
 			}

@@ -103,8 +103,18 @@ func TestLintPanels(t *testing.T) {
 			if !slices.Contains(units(), p.FieldConfig.Defaults.Unit) {
 				t.Errorf("panel %q: unit %q", p.Title, p.FieldConfig.Defaults.Unit)
 			}
+			// A number that is not known has no color that says good or bad.
+			if m := p.FieldConfig.Defaults.Mappings; p.Type == "stat" && (len(m) == 0 || m[len(m)-1].Type != "special" || m[len(m)-1].Options.Match != "null+nan" || m[len(m)-1].Options.Result.Color != "text") {
+				t.Errorf("panel %q shows what is not known in the color of its first step", p.Title)
+			}
+			if d := p.FieldConfig.Defaults; d.Unit == "dtdurations" && d.Decimals != 1 {
+				t.Errorf("panel %q rounds to the largest unit", p.Title)
+			}
 			for _, o := range p.FieldConfig.Overrides {
-				for _, prop := range o.Properties {
+				for i, prop := range o.Properties {
+					if string(prop.Value) == `"dtdurations"` && (i+1 == len(o.Properties) || o.Properties[i+1].ID != "decimals" || string(o.Properties[i+1].Value) != "1") {
+						t.Errorf("panel %q rounds a column to the largest unit", p.Title)
+					}
 					if unit := strings.Trim(string(prop.Value), `"`); prop.ID == "unit" && !slices.Contains(units(), unit) {
 						t.Errorf("panel %q: unit %q of a column", p.Title, unit)
 					}
@@ -340,6 +350,10 @@ func TestColumns(t *testing.T) {
 		for _, p := range d.Panels {
 			if p.Type != "table" {
 				continue
+			}
+			// Grafana writes the text for no rows into each cell without a value, too.
+			if first := p.FieldConfig.Overrides[0]; first.Matcher.ID != "byRegexp" || first.Properties[0].ID != "noValue" || string(first.Properties[0].Value) != `"–"` {
+				t.Errorf("table %q: cells without a value say what an empty table says", p.Title)
 			}
 			last := p.Transformations[len(p.Transformations)-1]
 			known := last.Options
