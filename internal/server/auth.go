@@ -52,10 +52,16 @@ func authenticates(path string) bool {
 	return err == nil && (len(c.Users) > 0 || c.TLS.ClientAuth == "RequireAndVerifyClientCert")
 }
 
-// reload reads the configuration again, for who may ask for it.
+// reload reads the configuration again, for who may ask for it, and not while the
+// first one is being put to work.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	if why := s.mayChange(r); why != "" {
 		plain(w, http.StatusForbidden, why)
+		return
+	}
+	if !s.opt.Index.isLoaded() {
+		w.Header().Set("Retry-After", "5")
+		plain(w, http.StatusServiceUnavailable, "what is stored is being loaded: ask again in a few seconds")
 		return
 	}
 	if err := s.opt.Reload(r.Context()); err != nil {

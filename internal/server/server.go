@@ -68,7 +68,8 @@ type Options struct {
 	// is not found.
 	Metrics, Targets, Probe http.Handler
 
-	// Reload reads the configuration again, for /-/reload; nil is not found.
+	// Reload reads the configuration again, for /-/reload; nil is not found. It is
+	// not called before Index is loaded.
 	Reload func(context.Context) error
 
 	Grace time.Duration // for requests in flight at the end; default 5s

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,6 +225,24 @@ func TestReload(t *testing.T) {
 	mu.Unlock()
 	if status, body, _ := do(t, client(nil), "POST", url); status != 500 || !strings.Contains(body, "certscan.yaml:3:1: nonsense") {
 		t.Errorf("a bad file: %d %s", status, body)
+	}
+}
+
+// While the first configuration is being put to work none takes its place.
+func TestReloadBeforeItIsLoaded(t *testing.T) {
+	t.Parallel()
+	opt := options()
+	opt.Index = server.NewIndex(nil)
+	var early atomic.Bool
+	opt.Reload = func(context.Context) error { early.Store(true); return nil }
+	url := "http://" + start(t, opt).String() + "/-/reload"
+	status, body, header := do(t, client(nil), "POST", url)
+	if status != 503 || header.Get("Retry-After") == "" || early.Load() {
+		t.Errorf("got %d %s, reloaded: %v, want 503", status, body, early.Load())
+	}
+	opt.Index.Loaded()
+	if status, body, _ := do(t, client(nil), "POST", url); status != 200 {
+		t.Errorf("once loaded: %d %s", status, body)
 	}
 }
 
