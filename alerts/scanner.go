@@ -10,6 +10,9 @@ import (
 // issuers tells of CA certificates that end while endpoints depend on them.
 func issuers() group {
 	const (
+		expiry    = "certscan:issuer_expiry_timestamp_seconds:min"
+		lifetime  = "certscan:issuer_lifetime_seconds:min"
+		targets   = "certscan:issuer_targets:max"
 		left      = "certscan:issuer_time_left_seconds:min"
 		nominal   = "certscan:issuer_nominal_time_left_seconds:min"
 		year      = 365 * day
@@ -21,15 +24,18 @@ func issuers() group {
 		comment: "CA certificates above what is served. Proportional below a lifetime of a year: an issuer\n" +
 			"of a company may live for days.",
 		rules: []rule{
-			{record: left, expr: "min by (fingerprint, subject_cn) (last_over_time(certscan_issuer_expiry_timestamp_seconds[1h])) - time()"},
+			{record: expiry, expr: held(expiry, "min by (fingerprint, subject_cn) (last_over_time(certscan_issuer_expiry_timestamp_seconds[1h]))")},
+			{record: lifetime, expr: held(lifetime, "min by (fingerprint) (last_over_time(certscan_issuer_lifetime_seconds[1h]))")},
+			{record: targets, expr: held(targets, "max by (fingerprint) (last_over_time(certscan_issuer_targets[1h]))")},
+			{record: left, expr: expiry + " - time()"},
 			{
 				record: nominal,
-				expr: fmt.Sprintf("%s\n/ on (fingerprint) group_left ()\nclamp_max(min by (fingerprint) (last_over_time(certscan_issuer_lifetime_seconds[1h])) / %d, 1)\nor\n%[1]s",
-					left, seconds(year)),
+				expr: fmt.Sprintf("%s\n/ on (fingerprint) group_left ()\nclamp_max(%s / %d, 1)\nor\n%[1]s",
+					left, lifetime, seconds(year)),
 			},
 		},
 	}
-	used := "\nand on (fingerprint) (max by (fingerprint) (last_over_time(certscan_issuer_targets[1h])) > 0)"
+	used := "\nand on (fingerprint) " + targets + " > 0"
 	for _, band := range []struct {
 		condition string
 		severity  inventory.Severity
@@ -42,7 +48,7 @@ func issuers() group {
 			expr:     left + "\nand on (fingerprint) " + band.condition + used,
 			severity: band.severity,
 			summary:  "CA certificate {{ $labels.subject_cn }} expires in {{ $value | humanizeDuration }}",
-			description: `{{ range printf "max(certscan_issuer_targets{fingerprint=%q})" $labels.fingerprint | query }}{{ .Value }} targets depend on it; all fail on that day, whatever their own certificates say. {{ end }}` +
+			description: `{{ range printf "` + targets + `{fingerprint=%q}" $labels.fingerprint | query }}{{ .Value }} targets depend on it; all fail on that day, whatever their own certificates say. {{ end }}` +
 				"Have them served with a newer one. Which: certscan where {{ $labels.fingerprint }}",
 		})
 	}
