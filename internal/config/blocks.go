@@ -170,10 +170,20 @@ func (d *decoder) scan(n node, s *Scan) {
 		"resolvers":   func(n node) { s.Resolvers = items(n, func(n node) string { return n.checked(d.parsers.DNS) }) },
 		"resolve":     func(n node) { s.Resolve = n.addresses() },
 	})
-	if timeout != nil && s.Timeout > s.Interval && s.Interval > 0 {
+	if s.Interval <= 0 { // which was told
+		return
+	}
+	// What nobody chose follows a short interval.
+	if timeout == nil {
+		s.Timeout = min(s.Timeout, s.Interval)
+	}
+	if confirm == nil {
+		s.Confirm = min(s.Confirm, s.Interval)
+	}
+	if s.Timeout > s.Interval {
 		timeout.fail("%s is longer than the interval of %s: examinations would never keep up", formatDuration(s.Timeout), formatDuration(s.Interval))
 	}
-	if confirm != nil && s.Confirm > s.Interval && s.Interval > 0 {
+	if s.Confirm > s.Interval {
 		confirm.fail("%s is longer than the interval of %s, after which the endpoint is examined again anyway", formatDuration(s.Confirm), formatDuration(s.Interval))
 	}
 }

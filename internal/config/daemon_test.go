@@ -65,6 +65,27 @@ func TestMetricLabels(t *testing.T) {
 	roundTrip(t, c)
 }
 
+// A short interval shortens what nobody chose.
+func TestShortInterval(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]time.Duration{
+		"{interval: 5s}":                              {5 * time.Second, 5 * time.Second},
+		"{interval: 30s, timeout: 3s}":                {3 * time.Second, 30 * time.Second},
+		"{interval: 30s, confirm: 1s}":                {10 * time.Second, time.Second},
+		"{timeout: 3s, confirm: 500ms, interval: 2h}": {3 * time.Second, 500 * time.Millisecond},
+		"{interval: 2h}":                              {10 * time.Second, time.Minute},
+	} {
+		c, err := config.Read("certscan.yaml", strings.NewReader("scan: "+text+"\n"), parsers())
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := [2]time.Duration{c.Scan.Timeout, c.Scan.Confirm}; got != want {
+			t.Errorf("%s: timeout and confirm %v, want %v", text, got, want)
+		}
+	}
+}
+
 // parsers know as much of targets, networks and servers as these tests need.
 func parsers() config.Parsers {
 	return config.Parsers{
