@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"iter"
@@ -127,4 +128,6 @@ func (a *answer) discard() {
 }
 
 // all iterates over list.
-func all(list []inventory.Target) iter.Seq[inventory.Target] { return slices.Values(list) }
+func all(list []inventory.Target) func(context.Context) iter.Seq[inventory.Target] {
+	return func(context.Context) iter.Seq[inventory.Target] { return slices.Values(list) }
+}

@@ -256,7 +256,7 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	after(func() error {
-		return d.engine.Run(gctx, d.schedule.Due(gctx), func(r inventory.Result) error { return d.done(gctx, r) })
+		return d.engine.Run(gctx, d.schedule.Due, func(r inventory.Result) error { return d.done(gctx, r) })
 	})
 	after(func() error { return d.rejudge.Run(gctx, d.judgeAgain) })
 	after(func() error {

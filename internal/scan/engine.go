@@ -119,18 +119,23 @@ func New(opt Options) (*Engine, error) {
 
 // Run examines targets in their order, as many at a time as are admitted, and
 // gives each result to report after it was recorded; report is never called
-// concurrently. When ctx ends, Run begins nothing new, records what is complete
-// and returns ctx's cause.
-func (e *Engine) Run(ctx context.Context, targets iter.Seq[inventory.Target], report func(inventory.Result) error) error {
+// concurrently. The sequence has to end with the context that targets is given.
+// When ctx ends, Run begins nothing new, records what is complete and returns
+// ctx's cause. What cannot be recorded or reported ends it, too: that is the
+// error, and what is under way is given up.
+func (e *Engine) Run(ctx context.Context, targets func(context.Context) iter.Seq[inventory.Target], report func(inventory.Result) error) error {
 	results := make(chan inventory.Result, batchSize)
 	g, gctx := errgroup.WithContext(ctx)
+	gctx, stop := context.WithCancel(gctx)
+	defer stop()
 	g.Go(func() error {
 		defer close(results)
-		return e.examineAll(gctx, targets, results)
+		return e.examineAll(gctx, targets(gctx), results)
 	})
 	// What has been seen is kept, also when the scan is being interrupted.
 	g.Go(func() error {
 		err := e.record(context.WithoutCancel(ctx), results, report)
+		stop()
 		for range results { // after an error, so that nobody waits to be read
 		}
 		return err

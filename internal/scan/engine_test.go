@@ -213,7 +213,8 @@ func run(t *testing.T, ctx context.Context, opt scan.Options, n int) (map[string
 		t.Fatal(err)
 	}
 	got := make(map[string]inventory.Result)
-	err = e.Run(ctx, targets(n), func(r inventory.Result) error {
+	list := func(context.Context) iter.Seq[inventory.Target] { return targets(n) }
+	err = e.Run(ctx, list, func(r inventory.Result) error {
 		got[r.Target.Host] = r
 		return nil
 	})
@@ -304,15 +305,51 @@ func TestARecorderThatHangsHoldsExaminationsUp(t *testing.T) {
 	})
 }
 
+// A run that cannot be recorded or reported ends, also one whose targets never
+// do, and begins no further examinations.
 func TestAScanThatCannotBeRecordedEnds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		full := errors.New("disk full")
-		got, err := run(t, t.Context(), scan.Options{Location: &fleet{answer: healthy}, Recorder: &notebook{fail: full}}, 5000)
-		if !errors.Is(err, full) || len(got) != 0 {
-			t.Errorf("Run: %v with %d results reported, want %v and none", err, len(got), full)
-		}
-	})
+	full := errors.New("disk full")
+	for _, tt := range []struct {
+		name    string
+		record  error
+		report  error
+		targets func(ctx context.Context) iter.Seq[inventory.Target]
+	}{
+		{"a long list is not recorded", full, nil, func(context.Context) iter.Seq[inventory.Target] { return targets(100_000) }},
+		{"a long list is not reported", nil, full, func(context.Context) iter.Seq[inventory.Target] { return targets(100_000) }},
+		{"a schedule is not recorded", full, nil, nil},
+		{"a schedule is not reported", nil, full, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				f := &fleet{answer: healthy}
+				s := scan.NewSchedule(scan.ScheduleOptions{})
+				s.Set(watched(10))
+				if tt.targets == nil {
+					tt.targets = s.Due
+				}
+				e, err := scan.New(scan.Options{
+					Location: f, Judge: literal{}, Admission: scan.NewLimiter(scan.LimiterOptions{Max: 100}),
+					Recorder: &notebook{fail: tt.record}, LookAhead: 1, Work: s.Work,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				err = e.Run(ctx, tt.targets, func(r inventory.Result) error { s.Done(r); return tt.report })
+				if !errors.Is(err, full) || time.Since(begun) > 5*time.Second {
+					t.Errorf("Run: %v after %v, want %v within seconds", err, time.Since(begun), full)
+				}
+				if len(f.work) > 1000 {
+					t.Errorf("%d targets were begun, of which none could be kept", len(f.work))
+				}
+			})
+		})
+	}
 }
 
 func TestWhatJudgingNeedsIsFetchedAndJudgedAgain(t *testing.T) {
