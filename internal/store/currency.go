@@ -15,7 +15,8 @@ type answer struct {
 
 // answersOf returns the addresses of r's target by location, where they are
 // known: a resolution that failed says nothing about any address. Where there
-// was nothing to resolve, the addresses that were examined are the answer.
+// was nothing to resolve, the addresses that were examined are the answer, and a
+// partial one if others wait for their turn.
 func answersOf(r *inventory.Result) []answer {
 	var answers []answer
 	for i := range r.Endpoints {
@@ -29,9 +30,12 @@ func answersOf(r *inventory.Result) []answer {
 			answers = append(answers, answer{location: o.Location})
 		}
 		a := &answers[at]
-		a.partial = a.partial || o.Resolution != nil && o.Resolution.Partial
-		if o.Resolution != nil && len(a.addresses) == 0 {
-			for _, addr := range o.Resolution.Addresses {
+		switch res := o.Resolution; {
+		case res == nil:
+			a.partial = a.partial || o.Unexamined > 0
+		case len(a.addresses) == 0:
+			a.partial = res.Partial // as in all others of this examination
+			for _, addr := range res.Addresses {
 				a.addresses = append(a.addresses, addr.String())
 			}
 		}

@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"a failed resolution keeps the last addresses", failedResolution},
 		{"a resolution of one family keeps the addresses of the other", partialResolution},
 		{"addresses that are not resolved retire by examinations", pinned},
+		{"addresses that are examined in turn do not retire", inTurn},
 		{"an observation delivered late is left out", late},
 		{"a clock that was ahead leaves nothing in the time to come", ahead},
 		{"an observation delivered twice counts once", twice},

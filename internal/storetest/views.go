@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -338,6 +339,23 @@ func pinned(f *fixture) {
 	f.record(t, Seen(t, "192.0.2.2", hour(3), Chain("a")))
 	if got := f.one(t); got.View.Address != "192.0.2.2" {
 		f.Errorf("current view is %v", got.View)
+	}
+}
+
+// inTurn: of many addresses that a person gave, each examination takes the next.
+func inTurn(f *fixture) {
+	t := Target("shop.example")
+	for n := range 8 {
+		var some []inventory.Endpoint
+		for i := range 2 {
+			e := Seen(t, fmt.Sprintf("192.0.2.%d", (2*n+i)%8), hour(n), Chain("a"))
+			e.Observation.Unexamined = 6
+			some = append(some, e)
+		}
+		f.record(t, some...)
+	}
+	if got := len(f.known(t)); got != 8 {
+		f.Errorf("%d current views, want those of all 8 addresses", got)
 	}
 }
 
