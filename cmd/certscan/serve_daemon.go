@@ -61,6 +61,7 @@ type daemon struct {
 	rejudge    *scan.Rejudge
 	engine     *scan.Engine
 	sources    discover.Watcher
+	toldIdle   *serveConfig // of which was told what is for no target; see tellIdle
 	export     *export.Exporter
 	index      *server.Index
 	web        *server.Server
@@ -336,6 +337,7 @@ func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
 	for _, c := range f.Conflicts {
 		d.log.DebugContext(ctx, "sources disagree", "target", c.Target, "label", c.Label, "kept", c.Kept, "from", c.KeptFrom, "dropped", c.Dropped)
 	}
+	d.tellIdle(ctx, f)
 	return d.ledger.ofSources(ctx, f.Sources, f.Findings)
 }
 

@@ -16,6 +16,7 @@ import (
 type bench struct {
 	trust    trust
 	policies *policies
+	plain    *verify.Judge // without rules and habits
 	judge    judge
 }
 
@@ -46,11 +47,10 @@ func (c serveConfig) newBench(h *habits, signatures *store.Signatures, revoked *
 	}
 	b.trust.apply(&opt)
 	opt.Signatures, opt.Revoked = signatures, revoked
-	plain, err := verify.New(opt)
-	if err != nil {
+	if b.plain, err = verify.New(opt); err != nil {
 		return nil, err
 	}
-	b.judge = b.policies.over(habitJudge{plain, h})
+	b.judge = b.policies.over(habitJudge{b.plain, h})
 	return b, nil
 }
 

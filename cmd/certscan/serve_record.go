@@ -60,6 +60,8 @@ type ledger struct {
 
 	mu       sync.Mutex
 	judging  map[string]bool // targets being judged again; taken out when they are examined
+	awaited  map[string]bool // targets that all waits for
+	all      func()          // see whenJudged; nil if nobody waits
 	sources  []inventory.Finding
 	fleet    []inventory.Finding // of several targets
 	ownFound []inventory.FindingKey
@@ -138,8 +140,30 @@ func (l *ledger) show(ctx context.Context, results []inventory.Result, outcomes 
 		if outcomes[i].Again {
 			l.soon(results[i].Target.Key())
 		}
+		delete(l.awaited, results[i].Target.Key())
 	}
 	l.export.update(results)
+	l.allJudged()
+}
+
+// whenJudged has f called when each of the targets was judged from now on, or is
+// gone. It replaces what it was told before.
+func (l *ledger) whenJudged(targets []string, f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.awaited, l.all = make(map[string]bool, len(targets)), f
+	for _, t := range targets {
+		l.awaited[t] = true
+	}
+	l.allJudged()
+}
+
+// allJudged calls what waits for that if it is so. Called under mu.
+func (l *ledger) allJudged() {
+	if l.all != nil && len(l.awaited) == 0 {
+		l.all()
+		l.awaited, l.all = nil, nil
+	}
 }
 
 func (l *ledger) tell(ctx context.Context, target string, opened, closed []inventory.Finding) {
@@ -157,6 +181,7 @@ func (l *ledger) remove(ctx context.Context, targets []string) error {
 	defer l.mu.Unlock()
 	for _, t := range targets {
 		delete(l.judging, t)
+		delete(l.awaited, t)
 		if _, err := l.db.Forget(ctx, t); err != nil && !unknown(err) {
 			return err
 		}
@@ -164,6 +189,7 @@ func (l *ledger) remove(ctx context.Context, targets []string) error {
 	l.confirm.Forget(targets)
 	l.rejudge.Forget(targets)
 	l.export.remove(targets)
+	l.allJudged()
 	return nil
 }
 

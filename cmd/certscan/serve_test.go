@@ -29,7 +29,7 @@ import (
 
 // A logged is a line of the daemon's log.
 type logged struct {
-	Level, Msg, Target, Code, Subject, Address, Err string
+	Level, Msg, Target, Code, Subject, Address, Key, Err string
 }
 
 // logs collects what a daemon logs as JSON.
