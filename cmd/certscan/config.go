@@ -51,7 +51,7 @@ func tryFile(key, path string, note func(string, ...any)) error {
 		_, err = readBlocklist(path)
 	case "trust.proxy_file":
 		var proxy string
-		if proxy, err = (serveConfig{Config: &config.Config{Trust: config.Trust{ProxyFile: path}}}).proxy(); err == nil {
+		if proxy, err = readProxy(path); err == nil {
 			_, err = fetch.New(fetch.Options{Proxy: proxy})
 		}
 	case "web.config_file":

@@ -62,13 +62,22 @@ func (c serveConfig) proxy() (string, error) {
 	if c.Trust.ProxyFile == "" {
 		return c.Trust.Proxy, nil
 	}
-	const most = 4 << 10
-	b, err := os.ReadFile(c.Trust.ProxyFile)
+	proxy, err := readProxy(c.Trust.ProxyFile)
 	if err != nil {
 		return "", fmt.Errorf("trust.proxy_file: %w", err)
 	}
+	return proxy, nil
+}
+
+// readProxy reads a file with the URL of a proxy, which may have a password.
+func readProxy(path string) (string, error) {
+	const most = 4 << 10
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
 	if len(b) > most {
-		return "", fmt.Errorf("trust.proxy_file: %q is longer than %d octets", c.Trust.ProxyFile, most)
+		return "", fmt.Errorf("%q is longer than %d octets", path, most)
 	}
 	return strings.TrimSpace(string(b)), nil
 }
