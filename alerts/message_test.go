@@ -233,3 +233,42 @@ func TestTierBecomesTheNext(t *testing.T) {
 		}
 	}
 }
+
+// TestTitles names what an alert is about where there is something to name.
+func TestTitles(t *testing.T) {
+	t.Parallel()
+	url, messages := receivers(t)
+	am := startAlertmanager(t, url)
+	own := func(name string, labels ...string) alert {
+		a := about(name, "", "warning", "")
+		delete(a.Labels, "target")
+		for i := 0; i < len(labels); i += 2 {
+			a.Labels[labels[i]] = labels[i+1]
+		}
+		return a
+	}
+	for _, tt := range []struct {
+		alert alert
+		want  string
+	}{
+		{own("CertscanTrustStoreStale", "subject", "mozilla"), "WARNING CertscanTrustStoreStale: mozilla"},
+		{own("CertscanOwnFault", "code", "no_route"), "WARNING CertscanOwnFault: no_route"},
+		{own("CertscanViewsStale"), "WARNING CertscanViewsStale"},
+		{own("IssuerExpiring", "subject_cn", "Issuing CA", "fingerprint", "aa"), "WARNING IssuerExpiring: Issuing CA"},
+	} {
+		send(t, am, tt.alert)
+		if title, _, _ := slackText(t, await(t, messages, "/slack")); title != tt.want {
+			t.Errorf("title %q, want %q", title, tt.want)
+		}
+	}
+
+	// Two that are over are told by their number.
+	one, two := about("CertificateExpiring", "a.example.com:443", "warning", "web"), about("CertificateExpiring", "b.example.com:443", "warning", "web")
+	send(t, am, one, two)
+	await(t, messages, "/slack")
+	one.EndsAt, two.EndsAt = time.Now(), time.Now()
+	send(t, am, one, two)
+	if title, _, _ := slackText(t, await(t, messages, "/slack")); title != "RESOLVED CertificateExpiring (web): 2 alerts" {
+		t.Errorf("title %q, want that two are over", title)
+	}
+}
