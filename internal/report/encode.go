@@ -125,6 +125,7 @@ func (e *recordEncoder) resolution(key string, r *inventory.Resolution) {
 	e.text("name", r.Name)
 	e.text("status", string(r.Status))
 	e.optional("detail", r.Detail)
+	e.mark("partial", r.Partial)
 	if len(r.Addresses) > 0 {
 		e.list("addresses")
 		for _, a := range r.Addresses {
