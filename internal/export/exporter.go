@@ -160,9 +160,9 @@ func (s Settings) check() (settings, error) {
 	used := make(map[string]string)
 	out := settings{Settings: s}
 	for _, l := range s.Labels {
-		as := labelName(l)
+		as := "label_" + inventory.MetricLabel(l) // a bare name would clash with those of scrape jobs
 		switch before, taken := used[as]; {
-		case as == "":
+		case l == "":
 			return settings{}, errors.New("labels: one is empty")
 		case taken && before == l:
 			continue

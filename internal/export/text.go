@@ -79,23 +79,6 @@ func labels(pairs ...string) string {
 	return b.String()
 }
 
-// labelName makes a valid label name of n, or "" of what has nothing to make it
-// of. Bare names would clash with those of scrape jobs.
-func labelName(n string) string {
-	if n == "" {
-		return ""
-	}
-	return "label_" + strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return '_'
-	}, n)
-}
-
 // flushAt is how much a [buffer] holds before it hands it on, in bytes.
 const flushAt = 64 << 10
 

@@ -122,7 +122,8 @@ func viewOf(e inventory.Endpoint) promView {
 }
 
 // targetLabels are the labels of target_info beside target. Labels that people
-// chose get a prefix, as bare ones clash with those of scrape jobs.
+// chose get a prefix, as bare ones clash with those of scrape jobs. Two that
+// become the same are one: the first in order of their own names.
 func targetLabels(t inventory.Target) string {
 	pairs := []string{"host", t.Host, "port", strconv.Itoa(int(t.Port)), "protocol", string(t.Protocol)}
 	names := make([]string, 0, len(t.Labels))
@@ -132,26 +133,12 @@ func targetLabels(t inventory.Target) string {
 	slices.Sort(names)
 	used := map[string]bool{}
 	for _, n := range names {
-		if l := labelName(n); !used[l] && t.Labels[n] != "" {
+		if l := "label_" + inventory.MetricLabel(n); !used[l] && t.Labels[n] != "" {
 			used[l] = true
 			pairs = append(pairs, l, t.Labels[n])
 		}
 	}
 	return labels(pairs...)
-}
-
-// labelName makes a valid label name of n. Two that become the same are one
-// label: the first in order of their own names.
-func labelName(n string) string {
-	return "label_" + strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return '_'
-	}, n)
 }
 
 func certificateLabels(c *inventory.Certificate) string {

@@ -54,20 +54,10 @@ func newGroup(t inventory.Target) targetGroup {
 		"__meta_certscan_sources":     "," + clean(strings.Join(t.Sources, ",")) + ",", // as Prometheus' own lists
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
-		key := "__meta_certscan_label_" + labelName(name)
+		key := "__meta_certscan_label_" + inventory.MetricLabel(name)
 		if _, taken := labels[key]; !taken { // of two that become one, the first stays
 			labels[key] = clean(t.Labels[name])
 		}
 	}
 	return targetGroup{Targets: []string{net.JoinHostPort(t.Host, port)}, Labels: labels}
-}
-
-// labelName makes a name fit for Prometheus.
-func labelName(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
-			return r
-		}
-		return '_'
-	}, s)
 }

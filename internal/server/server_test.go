@@ -64,7 +64,7 @@ func target(host string, port uint16, labels map[string]string) inventory.Target
 
 // shop is a target with an endpoint that has expired.
 func shop() inventory.Result {
-	t := target("shop.example", 443, map[string]string{"owner": "web", "cost center": "<b>7</b>"})
+	t := target("shop.example", 443, map[string]string{"owner": "web", "Cost center": "<b>7</b>"})
 	no := false
 	view := inventory.View{Target: t.Key(), Address: "192.0.2.7", Location: "local", Offer: inventory.OfferDefault}
 	expiry := &inventory.Expiry{At: at.Add(-time.Hour), By: "leaf"}
