@@ -137,7 +137,11 @@ func sources() []rule {
   "source", "$1", "subject", "(.*)"
 ))
 or
-  max by (source) (certscan_source_targets) < 0.5 * max by (source) (max_over_time(certscan_source_targets[1d] offset 5m))`,
+  (
+      max by (source) (certscan_source_targets) < 0.5 * max by (source) (max_over_time(certscan_source_targets[1d] offset 5m))
+    and
+      max by (source) (max_over_time(certscan_source_targets[1d] offset 5m)) - max by (source) (certscan_source_targets) >= 5
+  )`,
 			hold: "15m", linger: "15m", severity: inventory.Warning,
 			summary:     "{{ $labels.source }}: the source names far fewer targets than before",
 			description: "Either they are gone, or the source lost them. What is not named is not watched for long.",
