@@ -28,6 +28,10 @@ const (
 	OfferCensus  Offer = "census"
 )
 
+// Further reports whether o asks once more for what an ordinary hello may not
+// show.
+func (o Offer) Further() bool { return o == OfferECDSA || o == OfferRSA || o == OfferNoSNI }
+
 // A ReachStatus says how a connection ended.
 type ReachStatus string
 

@@ -189,7 +189,7 @@ func whereOf(r inventory.Result, o inventory.Observation) string {
 	if several && o.Address != "" {
 		where = " " + o.Address
 	}
-	if o.Offer != inventory.OfferDefault && o.Offer != inventory.OfferCensus {
+	if o.Offer.Further() {
 		where += " " + string(o.Offer)
 	}
 	if o.Location != inventory.LocalLocation && o.Location != "" {

@@ -44,7 +44,7 @@ func messagesOf(r inventory.Result, key string) []message {
 		if len(addresses) > 1 && e.Observation.Address != "" {
 			where = " " + Clean(e.Observation.Address)
 		}
-		if o := e.Observation.Offer; o != inventory.OfferDefault && o != inventory.OfferCensus {
+		if o := e.Observation.Offer; o.Further() {
 			where += " " + word(string(o))
 		}
 		if l := e.Observation.Location; l != inventory.LocalLocation && l != "" {

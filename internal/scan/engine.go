@@ -269,7 +269,7 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 		w.Accepts = e.opt.Accepts(t, lastAsked(known))
 	}
 	for o := range e.opt.Location.Examine(ctx, w) {
-		if len(w.Offers) > 1 && o.Offer != inventory.OfferDefault && len(o.Chain) == 0 && !knows(known, o.View()) {
+		if o.Offer.Further() && len(w.Offers) > 1 && len(o.Chain) == 0 && !knows(known, o.View()) {
 			continue // the server has no such certificate, and never had: there is no such view
 		}
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})

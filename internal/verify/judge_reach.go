@@ -15,7 +15,7 @@ func (v *view) judgeReach(known bool) {
 	if len(o.Injected) > 0 {
 		v.find(inventory.CodeSTARTTLSInjection, "the server sent %d bytes of plain text between STARTTLS and the handshake; a client that reads them can be tricked", len(o.Injected))
 	}
-	if !served && o.Offer != inventory.OfferDefault && o.Offer != inventory.OfferCensus {
+	if !served && o.Offer.Further() {
 		return
 	}
 	detail := ""
