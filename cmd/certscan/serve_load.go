@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/certscan/internal/inventory"
@@ -34,12 +33,10 @@ func (d *daemon) load(ctx context.Context) error {
 	if err := d.learn(ctx, ""); err != nil {
 		return err
 	}
-	var again []string // what is held back cannot be asked for before it is in the schedule
-	d.ledger.soon = func(target string) { again = append(again, target) }
-	if err := d.restore(ctx, watched); err != nil {
+	again, err := d.restore(ctx, watched)
+	if err != nil {
 		return err
 	}
-	d.ledger.soon = d.soon
 	var closed []inventory.FindingSpan
 	for s, err := range d.db.Findings(ctx, now().Add(-time.Hour), time.Time{}) {
 		if err != nil {
@@ -53,7 +50,7 @@ func (d *daemon) load(ctx context.Context) error {
 	if err := d.watch(ctx, *found); err != nil {
 		return err
 	}
-	for _, target := range again {
+	for _, target := range again { // now that they are in the schedule
 		d.soon(target)
 	}
 	d.export.Loaded()
@@ -91,9 +88,8 @@ func bySource(targets []inventory.Target) map[string][]inventory.Target {
 func (d *daemon) unnamed(stored []inventory.Target, watched map[string]inventory.Target) (keys []string) {
 	for _, t := range stored {
 		_, there := watched[t.Key()]
-		byHand := func(s string) bool { return s == "arg" || s == "stdin" || strings.HasPrefix(s, "file:") }
 		ours := slices.ContainsFunc(t.Sources, func(s string) bool {
-			return !byHand(s) || slices.ContainsFunc(d.sources.Names(), func(n string) bool { return n == s })
+			return !inventory.ByHand(s) || slices.ContainsFunc(d.sources.Names(), func(n string) bool { return n == s })
 		})
 		if !there && ours {
 			keys = append(keys, t.Key())
@@ -102,12 +98,13 @@ func (d *daemon) unnamed(stored []inventory.Target, watched map[string]inventory
 	return keys
 }
 
-// restore judges what is stored of the targets that are watched.
-func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Target) error {
+// restore judges what is stored of the targets that are watched. It returns those
+// that are to be examined again, for something of them is held back.
+func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Target) (again []string, _ error) {
 	open := make(map[inventory.FindingKey]bool)
 	for s, err := range d.db.Findings(ctx, now().Add(-d.confirm.Memory()), time.Time{}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if s.Closed.IsZero() {
 			open[s.Finding.Key()] = true
@@ -118,7 +115,11 @@ func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Targe
 	}
 	counts := make(map[inventory.View]int64)
 	confirm := func(r *inventory.Result) scan.Outcome {
-		return d.confirm.Restore(r, func(k inventory.FindingKey) bool { return open[k] }, func(v inventory.View) int64 { return counts[v] })
+		o := d.confirm.Restore(r, func(k inventory.FindingKey) bool { return open[k] }, func(v inventory.View) int64 { return counts[v] })
+		if o.Again {
+			o.Again, again = false, append(again, r.Target.Key())
+		}
+		return o
 	}
 	fleet := verify.NewFleet()
 	var (
@@ -134,7 +135,7 @@ func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Targe
 	}
 	for st, err := range d.db.Targets(ctx, time.Time{}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t, ok := watched[st.Target.Key()]
 		if !ok || len(st.Views) == 0 {
@@ -145,27 +146,29 @@ func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Targe
 		}
 		r, err := d.judged(ctx, d.remembered, st, t)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d.schedule.Restore(r)
 		fleet.Add(r)
 		keys = append(keys, t.Key())
 		if batch = append(batch, r); len(batch) == 500 {
 			if err := flush(); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	if err := flush(); err != nil {
-		return err
+		return nil, err
 	}
+	var told []inventory.FindingKey // of no single target
 	for s, err := range d.db.OpenFindings(ctx) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if s.Target == "" {
-			d.ledger.ownFound = append(d.ledger.ownFound, s.Finding.Key())
+			told = append(told, s.Finding.Key())
 		}
 	}
-	return d.ledger.ofFleet(ctx, fleet.Findings())
+	d.ledger.toldBefore(told)
+	return again, d.ledger.ofFleet(ctx, fleet.Findings())
 }

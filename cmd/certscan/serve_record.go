@@ -63,8 +63,8 @@ type ledger struct {
 	awaited  map[string]bool // targets that all waits for
 	all      func()          // see whenJudged; nil if nobody waits
 	sources  []inventory.Finding
-	fleet    []inventory.Finding // of several targets
-	ownFound []inventory.FindingKey
+	fleet    []inventory.Finding    // of several targets
+	ownFound []inventory.FindingKey // those of no single target that are told
 }
 
 // Record implements [scan.Recorder]. It leaves out the targets that were removed
@@ -208,6 +208,14 @@ func (l *ledger) ofFleet(ctx context.Context, findings []inventory.Finding) erro
 	defer l.mu.Unlock()
 	l.fleet = findings
 	return l.recordOwn(ctx)
+}
+
+// toldBefore takes over which findings of no single target are open in the
+// history: they are not told again.
+func (l *ledger) toldBefore(keys []inventory.FindingKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ownFound = keys
 }
 
 // recordOwn keeps and shows the findings of no single target. Called under mu.
