@@ -137,6 +137,12 @@ func (t Target) DialName() string {
 	return t.Host
 }
 
+// ByHand reports whether a source of targets is what a person gave to a scan:
+// "arg", "stdin" or "file:NAME". Those of the daemon have names of their own.
+func ByHand(source string) bool {
+	return source == "arg" || source == "stdin" || strings.HasPrefix(source, "file:")
+}
+
 func bracketed(host string) string {
 	if strings.Contains(host, ":") {
 		return "[" + host + "]"

@@ -200,8 +200,8 @@ func (b *batch) flushed(k *knownView) error {
 }
 
 // target stores what is said of a target. A scan of a bare name does not take
-// away the labels that a list gave it, and every source that ever named a
-// target stays known.
+// away the labels that a list gave it, and whatever a person scanned a target by
+// stays known. The sources of the daemon are those that name it now.
 func (b *batch) target(t *knownTarget, target inventory.Target, at int64) error {
 	meta := metaOf(target)
 	if t.stored && t.meta == meta {
@@ -226,8 +226,9 @@ func (b *batch) target(t *knownTarget, target inventory.Target, at int64) error 
 		if err := json.Unmarshal([]byte(oldSources), &more); err != nil {
 			return fmt.Errorf("sources: %w", err)
 		}
+		watched := slices.ContainsFunc(sources, func(s string) bool { return !inventory.ByHand(s) })
 		for _, s := range more {
-			if !slices.Contains(sources, s) {
+			if !slices.Contains(sources, s) && (!watched || inventory.ByHand(s)) {
 				sources = append(sources, s)
 			}
 		}

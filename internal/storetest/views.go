@@ -424,10 +424,10 @@ func metadata(f *fixture) {
 	t := Target("shop.example")
 	f.record(t, Seen(t, address, hour(0), Chain("a")))
 	bare := t
-	bare.Labels, bare.Sources = nil, []string{"argument"}
+	bare.Labels, bare.Sources = nil, []string{"arg"}
 	f.record(bare, Seen(t, address, hour(1), Chain("a")))
 	got := f.target(t).Target
-	if !cmp.Equal(got.Labels, t.Labels) || !cmp.Equal(got.Sources, []string{"argument", "file:domains.txt"}) {
+	if !cmp.Equal(got.Labels, t.Labels) || !cmp.Equal(got.Sources, []string{"arg", "file:domains.txt"}) {
 		f.Errorf("after a bare scan: labels %v, sources %v", got.Labels, got.Sources)
 	}
 	t.Labels = map[string]string{"owner": "mail"}
@@ -437,6 +437,20 @@ func metadata(f *fixture) {
 	}
 	if st := f.target(t); !st.FirstSeen.Equal(hour(0)) {
 		f.Errorf("first seen %v, want %v", st.FirstSeen, hour(0))
+	}
+	// The sources of the daemon are those that name it now; what a person scanned
+	// stays known, and takes nothing from the daemon.
+	for n, tt := range []struct{ named, want []string }{
+		{[]string{"core", "edge"}, []string{"core", "edge", "file:domains.txt", "arg"}},
+		{[]string{"edge"}, []string{"edge", "file:domains.txt", "arg"}},
+		{[]string{"stdin"}, []string{"stdin", "edge", "file:domains.txt", "arg"}},
+		{[]string{"core"}, []string{"core", "stdin", "file:domains.txt", "arg"}},
+	} {
+		t.Sources = tt.named
+		f.record(t, Seen(t, address, hour(3+n), Chain("a")))
+		if got := f.target(t).Target.Sources; !cmp.Equal(got, tt.want) {
+			f.Errorf("named by %v: sources %v, want %v", tt.named, got, tt.want)
+		}
 	}
 }
 
