@@ -51,6 +51,7 @@ func TestRoutes(t *testing.T) {
 		{"an owner without a route is the platform's", "alertname=CertificateExpired severity=critical owner=pay environment=prod", "platform-page,platform"},
 		{"a warning of nobody's is the platform's", "alertname=CertificateExpiring severity=warning tier=14d", "platform"},
 		{"a dead certscan pages those who run it", "alertname=CertscanDown severity=critical", "platform-page,platform"},
+		{"the fault that stands for a thousand endpoints pages", "alertname=CertscanOwnFault severity=warning code=location_anomalous", "platform-page,platform"},
 		{"certscan's own warnings go to those who run it", "alertname=CertscanSourceFailing severity=warning", "platform"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

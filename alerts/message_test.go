@@ -272,3 +272,24 @@ func TestTitles(t *testing.T) {
 		t.Errorf("title %q, want that two are over", title)
 	}
 }
+
+// TestOneFaultForAll lets the scanner's own fault stand for the endpoints that it
+// does not reach, and then it pages: else nobody would hear of a real outage.
+func TestOneFaultForAll(t *testing.T) {
+	t.Parallel()
+	url, messages := receivers(t)
+	am := startAlertmanager(t, url)
+	fault := about("CertscanOwnFault", "", "warning", "")
+	fault.Labels["code"], fault.Labels["subject"] = "location_anomalous", "local"
+	delete(fault.Labels, "target")
+	send(t, am, fault)
+	if page := await(t, messages, "/pagerduty", "/slack"); !strings.Contains(page, "WARNING CertscanOwnFault: local") {
+		t.Errorf("want a page about the fault, got\n%s", page)
+	}
+	// What comes later is in time to see that nothing came of the first.
+	send(t, am, about("EndpointUnreachable", "a.example.com:443", "critical", "web"))
+	send(t, am, about("CertificateExpired", "b.example.com:443", "critical", "web"))
+	if page := await(t, messages, "/pagerduty", "/slack"); !strings.Contains(page, "b.example.com:443") {
+		t.Errorf("want a page about what has expired, got\n%s", page)
+	}
+}
