@@ -15,7 +15,8 @@ type findingAlert struct {
 	is    string // what is wrong, after "target: "
 	means string // what that does, and what to do first
 
-	views bool // the message lists which address serves what
+	views   bool // the message lists which address serves what
+	perRule bool // the code stands for many rules: one alert, whose value is how many are broken
 }
 
 // A findingGroup is the alerts of one concern.
@@ -117,7 +118,7 @@ func validityAlerts() []findingAlert {
 			means: "Chrome and Safari refuse public certificates without enough of them.",
 		},
 		{
-			name: "CertificateProfile", hold: "15m",
+			name: "CertificateProfile", hold: "15m", perRule: true,
 			codes: []inventory.Code{inventory.CodeProfile, inventory.CodeBadSerial, inventory.CodeValidityTooLong},
 			is:    "the certificate breaks the rules for its kind",
 			means: "It works today. The CA may have to revoke it within days: have it reissued in time.",
@@ -208,7 +209,7 @@ func findings(opt Options) []group {
 
 func (a findingAlert) rule(opt Options) rule {
 	expr := "certscan:target_open_finding:joined{" + matcher("code", a.codes) + "}"
-	if a.name == "CertificateProfile" { // of a hundred rules one target may break ten
+	if a.perRule {
 		by := append([]string{"target", "code", "severity"}, opt.Labels...)
 		expr = "count by (" + strings.Join(by, ", ") + ") (\n  " + expr + "\n)"
 	}
