@@ -2,6 +2,7 @@ package alerts
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/certscan/internal/inventory"
@@ -118,8 +119,8 @@ func scanner(opt Options) group {
 			description: "Their stale views count for nothing where addresses and locations are compared, so a forgotten node among them goes unseen. A location is offline, or addresses are left alone because they refuse.",
 		})
 	}
-	g.rules = append(g.rules, sources()...)
-	return withOwn(g)
+	g.rules = slices.Concat(g.rules, sources(), faults())
+	return g
 }
 
 // sources tells that the list of what is watched cannot be relied on.
@@ -147,37 +148,36 @@ or
 			description: "Either they are gone, or the source lost them. What is not named is not watched for long.",
 		},
 		{
-			alert: "CertscanTrustStoreStale", expr: own(`code="trust_store_stale"`), hold: "1h",
+			alert: "CertscanTrustStoreStale", expr: ownFinding(`code="trust_store_stale"`), hold: "1h",
 			summary:     "{{ $labels.subject }}: the trust store is old",
 			description: "Verdicts on trust are those of an old day: roots that were removed since still count. Update certscan, or the file or system package.",
 		},
 	}
 }
 
-// withOwn adds what certscan says of itself.
-func withOwn(g group) group {
-	g.rules = append(
-		g.rules,
-		rule{
-			alert: "CertscanOwnFault", expr: own(`code!~"source_failed|source_shrunk|trust_store_stale"`), hold: "5m", linger: "15m",
+// faults tells what certscan says of itself.
+func faults() []rule {
+	return []rule{
+		{
+			alert: "CertscanOwnFault", expr: ownFinding(`code!~"source_failed|source_shrunk|trust_store_stale"`), hold: "5m", linger: "15m",
 			summary:     "certscan: {{ $labels.code }}{{ with $labels.subject }}, {{ . }}{{ end }}",
 			description: "The fault is on the scanner's own side: its network, its resolver, one of its locations, or a log that it relies on. What it says of endpoints may be wrong or late until that is mended.",
 		},
-		rule{
+		{
 			alert: "CertscanConfigReloadFailed", expr: "min by (job, instance) (certscan_config_last_reload_successful) == 0", hold: "5m", severity: inventory.Warning,
 			summary:     "{{ $labels.instance }}: the last change of the configuration was refused",
 			description: "certscan runs on with the one before. What is wrong: certscan config check",
 		},
-		rule{
+		{
 			alert: "CertscanSeriesDropped", expr: "max by (job, instance) (certscan_metrics_series_dropped) > 0", hold: "15m", severity: inventory.Warning,
 			summary:     "{{ $labels.instance }}: {{ $value }} series do not fit under the cap",
 			description: "Targets that expire last have no series, so their other findings raise no alert. Raise the cap, shard the scrape, or show less detail.",
 		},
-	)
-	return g
+	}
 }
 
-func own(selector string) string {
+// ownFinding is the findings about the scanner's own side that are open.
+func ownFinding(selector string) string {
 	return "max by (code, subject, severity) (last_over_time(certscan_own_finding{" + selector + "}[1h])) == 1"
 }
 
