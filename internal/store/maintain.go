@@ -73,30 +73,40 @@ func publish(tmp, path string) error {
 // that were retired and targets that were forgotten, closed findings, scans,
 // and the chains and certificates that nothing refers to any more. What is
 // current stays, however old. The file does not shrink; its pages are reused.
+//
+// It takes several transactions, so that what is seen meanwhile need not wait for
+// all of it. After each the store is whole: what refers to something goes with
+// it.
 func (d *DB) Prune(ctx context.Context, before time.Time) error {
-	return d.write(ctx, "prune", func(w *writer) error {
-		t := millis(before)
-		for _, query := range []string{
-			`DELETE FROM span WHERE until < ?`,
-			`DELETE FROM view WHERE retired < ?`,
-			`DELETE FROM target WHERE forgotten < ? AND NOT EXISTS (SELECT 1 FROM view WHERE target = key)`,
-			`DELETE FROM finding WHERE closed < ?`,
-			`DELETE FROM scan WHERE coalesce(ended, started) < ?`,
-			`DELETE FROM evidence WHERE expires < ?`,
-		} {
-			if _, err := w.exec(query, t); err != nil {
-				return err
+	t := millis(before)
+	type statement struct {
+		query string
+		args  []any
+	}
+	for _, together := range [][]statement{
+		{{`DELETE FROM span WHERE until < ?`, []any{t}}},
+		{{`DELETE FROM view WHERE retired < ?`, []any{t}}, {pruneSpans, nil}},
+		{{`DELETE FROM target WHERE forgotten < ? AND NOT EXISTS (SELECT 1 FROM view WHERE target = key)`, []any{t}}},
+		{{`DELETE FROM finding WHERE closed < ?`, []any{t}}},
+		{{`DELETE FROM scan WHERE coalesce(ended, started) < ?`, []any{t}}, {pruneProgress, nil}},
+		{{`DELETE FROM evidence WHERE expires < ?`, []any{t}}},
+		{{pruneChains, nil}, {pruneFamilies, nil}},
+		{{pruneCertificates, nil}, {pruneNames, nil}},
+	} {
+		if err := d.write(ctx, "prune", func(w *writer) error {
+			for _, s := range together {
+				if _, err := w.exec(s.query, s.args...); err != nil {
+					return err
+				}
 			}
+			w.forget()
+			d.cache.clear()
+			return nil
+		}); err != nil {
+			return err
 		}
-		for _, query := range []string{pruneSpans, pruneProgress, pruneChains, pruneFamilies, pruneCertificates, pruneNames} {
-			if _, err := w.exec(query); err != nil {
-				return err
-			}
-		}
-		w.forget()
-		d.cache.clear()
-		return nil
-	})
+	}
+	return nil
 }
 
 const (
