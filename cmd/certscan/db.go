@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/certscan/internal/evidence"
+	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
 	"example.com/certscan/internal/store"
 )
@@ -87,7 +88,7 @@ func newPruneCommand(io streams) *cobra.Command {
 		Example: `  certscan db prune --older-than 90d`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := parseDuration(age)
+			d, err := inventory.ParseDuration(age)
 			if err != nil || d < 24*time.Hour {
 				return usagef("--older-than %q: want a day or more, such as 400d", age)
 			}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -116,7 +115,7 @@ func parseTime(flag, s string) (time.Time, error) {
 func parseTiers(s string) ([]time.Duration, error) {
 	var tiers []time.Duration
 	for part := range strings.SplitSeq(s, ",") {
-		d, err := parseDuration(strings.TrimSpace(part))
+		d, err := inventory.ParseDuration(strings.TrimSpace(part))
 		if err != nil || d <= 0 {
 			return nil, usagef("--tiers %q: %q is not a distance: want days or hours, such as 60d,30d,14d,7d,3d", s, part)
 		}
@@ -128,24 +127,6 @@ func parseTiers(s string) ([]time.Duration, error) {
 	slices.Sort(tiers)
 	slices.Reverse(tiers)
 	return tiers, nil
-}
-
-// parseDuration reads Go durations, and days and weeks as "30d" and "2w".
-func parseDuration(s string) (time.Duration, error) {
-	for unit, size := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if digits, ok := strings.CutSuffix(s, unit); ok {
-			n, err := strconv.ParseFloat(digits, 64)
-			if err != nil || n < 0 || n > 36500 {
-				return 0, fmt.Errorf("%q is not a duration: want such as 36h, 30d or 2w", s)
-			}
-			return time.Duration(n * float64(size)), nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration: want such as 36h, 30d or 2w", s)
-	}
-	return d, nil
 }
 
 // parseOffers reads "default", "all" or a list.

@@ -268,7 +268,7 @@ func tierSize(t inventory.Tier) (time.Duration, error) {
 	if t == inventory.TierExpired {
 		return 0, nil
 	}
-	return parseDuration(string(t))
+	return inventory.ParseDuration(string(t))
 }
 
 // within reports whether t is a tier, and no further from expiry than limit.

@@ -106,7 +106,7 @@ func period(since, until string, now time.Time) (from, to time.Time, err error) 
 
 // moment reads a time, or an age before now.
 func moment(flag, s string, now time.Time) (time.Time, error) {
-	if d, err := parseDuration(s); err == nil {
+	if d, err := inventory.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
 	t, err := parseTime(flag, s)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/certscan/alerts"
+	"example.com/certscan/internal/inventory"
 )
 
 // ruleFiles are the files that go with the rules, by the name they are asked
@@ -79,7 +80,7 @@ func (f *rulesFlags) print(fs *pflag.FlagSet, io streams) error {
 		return err
 	}
 	if fs.Changed("stale-after") {
-		if m.staleAfter, err = parseDuration(f.staleAfter); err != nil || m.staleAfter == 0 {
+		if m.staleAfter, err = inventory.ParseDuration(f.staleAfter); err != nil || m.staleAfter == 0 {
 			return usagef("--stale-after %q is not an age: want such as 2h30m", f.staleAfter)
 		}
 	}

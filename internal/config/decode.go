@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -307,25 +306,12 @@ func (n node) duration() time.Duration {
 		n.wrong("a duration such as 36h, 90d or 2w")
 		return 0
 	}
-	d, err := parseDuration(s)
+	d, err := inventory.ParseDuration(s)
 	if err != nil || d <= 0 {
 		n.fail("%q is not a duration: want such as 36h, 90d or 2w", s)
 		return 0
 	}
 	return d
-}
-
-func parseDuration(s string) (time.Duration, error) {
-	for unit, size := range map[string]time.Duration{"d": day, "w": 7 * day} {
-		if digits, ok := strings.CutSuffix(s, unit); ok {
-			v, err := strconv.ParseFloat(digits, 64)
-			if err != nil || !(v >= 0 && v <= 36500) {
-				return 0, errors.New("is not a number of days")
-			}
-			return time.Duration(v * float64(size)), nil
-		}
-	}
-	return time.ParseDuration(s)
 }
 
 // day reads a date and returns the midnight, in UTC, at which it ends.

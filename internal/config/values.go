@@ -175,7 +175,7 @@ func checkAllow(s string) error {
 	return nil
 }
 
-// formatDuration writes what parseDuration reads.
+// formatDuration writes what [inventory.ParseDuration] reads.
 func formatDuration(d time.Duration) string {
 	if d >= 2*day && d%day == 0 {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
