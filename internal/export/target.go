@@ -246,23 +246,24 @@ func (e *Exporter) kind(f inventory.Finding) *kind {
 // findingsOf fills in the findings that are open, and those that were open
 // before and are not any more.
 func (e *Exporter) findingsOf(t *target, r *inventory.Result, before *target, now time.Time) {
-	var w waivers
-	add := func(list []inventory.Finding) {
+	lists := make([][]inventory.Finding, 0, 1+len(r.Endpoints)+len(r.Carried))
+	lists = append(lists, r.Judgement.Findings)
+	for i := range r.Endpoints {
+		lists = append(lists, r.Endpoints[i].Judgement.Findings)
+	}
+	for i := range r.Carried {
+		lists = append(lists, r.Carried[i].Judgement.Findings)
+	}
+	for _, list := range lists {
 		for _, f := range list {
-			w.add(f)
 			if f.Ignored == "" { // a waived one is open nonetheless
 				t.findings = append(t.findings, finding{e.kind(f), 0})
 			}
 		}
 	}
-	add(r.Judgement.Findings)
-	for i := range r.Endpoints {
-		add(r.Endpoints[i].Judgement.Findings)
+	for _, w := range inventory.WaivedKinds(lists...) {
+		t.waived = append(t.waived, waived{labels("code", string(w.Code), "rule", w.Rule), w.Until.Unix()})
 	}
-	for i := range r.Carried {
-		add(r.Carried[i].Judgement.Findings)
-	}
-	t.waived = w.all()
 	if before != nil {
 		for _, f := range before.findings {
 			if f.closed == 0 {
@@ -290,45 +291,6 @@ func latest(list []finding) (at int64) {
 		at = max(at, f.closed)
 	}
 	return at
-}
-
-// waivers collect the findings of one target by code and rule: only where all
-// of them are waived does the series exist, because alerts leave out what has
-// one.
-type waivers struct {
-	list []waived
-	open map[string]bool // some finding counts
-}
-
-func (w *waivers) add(f inventory.Finding) {
-	if f.Waived == nil && f.Ignored != "" {
-		return // it has no series that a waiver could silence
-	}
-	l := labels("code", string(f.Code), "rule", f.Rule)
-	if f.Waived == nil {
-		if w.open == nil {
-			w.open = make(map[string]bool)
-		}
-		w.open[l] = true
-		return
-	}
-	last, err := time.Parse(time.DateOnly, f.Waived.Until)
-	if err != nil {
-		return // no date, no waiver
-	}
-	w.list = append(w.list, waived{l, last.AddDate(0, 0, 1).Unix()})
-}
-
-// all returns each series once, with the earliest end.
-func (w *waivers) all() []waived {
-	if len(w.list) == 0 {
-		return nil
-	}
-	w.list = slices.DeleteFunc(w.list, func(p waived) bool { return w.open[p.labels] })
-	slices.SortFunc(w.list, func(a, b waived) int {
-		return cmp.Or(cmp.Compare(a.labels, b.labels), cmp.Compare(a.until, b.until))
-	})
-	return slices.CompactFunc(w.list, func(a, b waived) bool { return a.labels == b.labels })
 }
 
 // stale counts the endpoints whose last examination is too long ago.

@@ -63,10 +63,10 @@ func (h *promHandler) Result(r inventory.Result) error {
 		t.expiry, t.lifetime = e.At.Unix(), int64(r.Judgement.Lifetime/time.Second)
 	}
 	leaves := map[inventory.Fingerprint]bool{}
-	var waived waivedFindings
+	var lists [][]inventory.Finding
 	add := func(fs []inventory.Finding) {
+		lists = append(lists, fs)
 		for _, f := range fs {
-			waived.add(f)
 			if f.Ignored == "" { // a waived one is open nonetheless
 				t.findings = append(t.findings, labels("code", string(f.Code), "rule", f.Rule, "severity", string(f.Severity)))
 			}
@@ -88,7 +88,9 @@ func (h *promHandler) Result(r inventory.Result) error {
 		t.views = append(t.views, v)
 		add(e.Judgement.Findings)
 	}
-	t.waived = waived.all()
+	for _, w := range inventory.WaivedKinds(lists...) {
+		t.waived = append(t.waived, promWaived{labels("code", string(w.Code), "rule", w.Rule), w.Until.Unix()})
+	}
 	t.distinct = len(leaves)
 	slices.Sort(t.findings)
 	t.findings = slices.Compact(t.findings)

@@ -73,6 +73,11 @@ func TestAWaiverOfOneEndpointSilencesNoOther(t *testing.T) {
 	if out := string(write(t, "prometheus", report.Options{}, r)); strings.Contains(out, "finding_waived") {
 		t.Errorf("it does:\n%s", out)
 	}
+	// One that is ignored has no series, so it does not count here either.
+	other.Judgement.Findings[0].Ignored = "flag"
+	if out := string(write(t, "prometheus", report.Options{}, r)); !strings.Contains(out, "finding_waived") {
+		t.Errorf("what is waived has no series beside what is ignored:\n%s", out)
+	}
 }
 
 func TestFindingsAreEncodedAsTheLibraryWould(t *testing.T) {
