@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -47,9 +48,7 @@ func (j *scanJob) resumeLast(ctx context.Context, args []string) ([]string, erro
 }
 
 // order reports what the scan that is resumed has finished, and returns what is
-// left in the order in which it is to be examined: first what failed the last
-// time, so that its timeouts pass while others answer; the rest spread by a
-// hash, so that names that share an address are not all asked at once.
+// left in the order in which it is to be examined.
 func (j *scanJob) order(ctx context.Context, out *answer) ([]inventory.Target, error) {
 	todo := j.targets
 	if j.done != nil {
@@ -83,37 +82,35 @@ func (j *scanJob) order(ctx context.Context, out *answer) ([]inventory.Target, e
 	return todo, nil
 }
 
-// spread sorts targets as [scanJob.order] says.
+// spread puts targets in the order in which they are to be examined: by a hash,
+// so that names that share an address are not all asked at once, but every third
+// one that failed the last time, as long as there are any, so that their timeouts
+// pass while others answer. They are no more than that for the first results to
+// show whether it is the network that is down.
 func spread(targets []inventory.Target, failed map[string]bool) {
-	type place struct {
-		hash  uint64
-		later bool
-	}
 	type placed struct {
-		place
+		hash   uint64
 		target inventory.Target
 	}
-	list := make([]placed, len(targets))
-	for i, t := range targets {
+	var dead, rest []placed
+	for _, t := range targets {
 		h := fnv.New64a()
 		h.Write([]byte(t.Key()))
-		list[i] = placed{place{h.Sum64(), !failed[t.Key()]}, t}
-	}
-	slices.SortFunc(list, func(a, b placed) int {
-		switch {
-		case a.later != b.later && b.later:
-			return -1
-		case a.later != b.later:
-			return 1
-		case a.hash < b.hash:
-			return -1
-		case a.hash > b.hash:
-			return 1
+		if p := (placed{h.Sum64(), t}); failed[t.Key()] {
+			dead = append(dead, p)
+		} else {
+			rest = append(rest, p)
 		}
-		return 0
-	})
-	for i, p := range list {
-		targets[i] = p.target
+	}
+	for _, list := range [][]placed{dead, rest} {
+		slices.SortFunc(list, func(a, b placed) int { return cmp.Compare(a.hash, b.hash) })
+	}
+	for i := range targets {
+		from := &rest
+		if len(rest) == 0 || i%3 == 2 && len(dead) > 0 {
+			from = &dead
+		}
+		targets[i], *from = (*from)[0].target, (*from)[1:]
 	}
 }
 

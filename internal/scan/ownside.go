@@ -10,6 +10,10 @@ import (
 const (
 	fewTargets = 3  // fewer unresolved names than this may just be unresolved names
 	fewPeers   = 10 // fewer dead addresses may just be dead
+
+	// While nothing answers, more results are held back: as many as there may be
+	// before the first of those whose turn at their addresses came last.
+	mostHeld = firstLimit + parked
 )
 
 // The codes of [inventory.OwnFault].
@@ -56,6 +60,10 @@ func (s *OwnSide) Pass(r inventory.Result) []inventory.Result {
 	if len(s.held) < heldBack {
 		return nil
 	}
+	if s.decide(); (s.network || s.resolver) && len(s.held) < mostHeld {
+		s.decided = false // others may answer yet
+		return nil
+	}
 	return s.Rest()
 }
 
@@ -82,7 +90,7 @@ func (s *OwnSide) NotExamined() int { return len(s.missed) }
 func (s *OwnSide) decide() {
 	s.decided = true
 	var names, unresolved int
-	peers, reached := make(map[string]bool), false
+	peers, network := make(map[string]bool), false
 	var seen []sighting
 	for _, r := range s.held {
 		name := site(r.Target)
@@ -94,9 +102,9 @@ func (s *OwnSide) decide() {
 			switch {
 			case o.Reach.Status == inventory.ReachDNSTimeout:
 				unresolved++
-			case len(o.Chain) > 0 || !deadConnection(o.Reach.Status):
-				reached = reached || o.Address != ""
-			default:
+			case reached(&o):
+				network = true
+			case o.Address != "":
 				peers[o.Address] = true
 			}
 			if len(o.Chain) > 0 && name != "" {
@@ -106,7 +114,7 @@ func (s *OwnSide) decide() {
 		}
 	}
 	s.resolver = names >= fewTargets && unresolved == names
-	s.network = !reached && len(peers) >= fewPeers
+	s.network = !network && len(peers) >= fewPeers
 	s.issuer = interceptor(seen)
 }
 
@@ -145,8 +153,11 @@ func (s *OwnSide) correct(r *inventory.Result) {
 			s.fault(FaultRefused, "CRLs or OCSP responders that certificates name have private addresses, and were not asked: --allow-fetch CIDR allows that")
 		}
 		examined = true
-		if o.Address != "" && len(o.Chain) > 0 {
-			s.network, s.resolver = false, false
+		if o.Resolution != nil && o.Reach.Status != inventory.ReachDNSTimeout {
+			s.resolver = false
+		}
+		if reached(&o) {
+			s.network = false
 		}
 	}
 	if !examined && len(r.Endpoints) > 0 {
@@ -189,8 +200,12 @@ func refused(v *inventory.Verdict) bool {
 	})
 }
 
-// deadConnection reports whether nothing came back at all. A refusal did: it
-// shows that the network works.
+// reached reports whether something came back from an address. A refusal does:
+// it shows that the network works.
+func reached(o *inventory.Observation) bool {
+	return o.Address != "" && (len(o.Chain) > 0 || !deadConnection(o.Reach.Status))
+}
+
 func deadConnection(st inventory.ReachStatus) bool {
 	return st == inventory.ReachTimeout || st == inventory.ReachUnreachable || st.IsOwnFault()
 }
