@@ -160,6 +160,7 @@ func (d *daemon) restore(ctx context.Context, watched map[string]inventory.Targe
 	if err := flush(); err != nil {
 		return nil, err
 	}
+	d.confirm.Restored()
 	var told []inventory.FindingKey // of no single target
 	for s, err := range d.db.OpenFindings(ctx) {
 		if err != nil {

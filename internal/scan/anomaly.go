@@ -14,24 +14,32 @@ const (
 	mostSample  = 200         // in a large fleet
 	suspicious  = 3           // failures in a row of targets that were well, after which others are asked
 	askEvery    = time.Minute // at most
+
+	mixedIntervals = 12 // in which some answer, after which most others are told although they fail at once
 )
 
 // ownFailure finds out that failures are our own: more than half of the targets
-// that were well, and were examined last, do not answer any more. It ends when
-// three quarters answer. Owned by [Confirm], under its mu.
+// that were well, and were examined last, do not answer any more.
+//
+// It ends when three quarters answer, or fewer than 20 are left to judge by. It
+// also ends when half have answered for an interval, or any for twelve: then what
+// still does not answer is told, be it for our fault. Owned by [Confirm], under
+// its mu.
 type ownFailure struct {
 	is    bool
 	since time.Time
 
-	last  []answer // of distinct targets, the latest at the end
-	inRow int      // failures since the last answer
-	asked time.Time
+	last       []answer  // of distinct targets, the latest at the end
+	half, some time.Time // since when half of them answer, and any; zero if they do not
+	inRow      int       // failures since the last answer
+	asked      time.Time
 }
 
 // An answer, or none, of a target that was well.
 type answer struct {
 	target string
 	failed bool
+	at     time.Time
 }
 
 func (o *ownFailure) forget(target string) {
@@ -42,7 +50,6 @@ func (o *ownFailure) forget(target string) {
 // row, and whether it is for our side. It reports whether the findings about
 // our own side are others now.
 func (c *Confirm) observe(r *inventory.Result, v *vigil) bool {
-	failed := true
 	for i := range r.Endpoints {
 		o := &r.Endpoints[i].Observation
 		switch {
@@ -52,52 +59,86 @@ func (c *Confirm) observe(r *inventory.Result, v *vigil) bool {
 				v.fail(o.Address, 1)
 			}
 		default:
-			failed = false
+			v.well = true
 			delete(v.failures, o.Address)
 		}
 		if o.Address != "" {
 			delete(v.failures, "") // the name was resolved
 		}
 	}
-	switch {
-	case len(r.Endpoints) == 0:
-		return false
-	case !failed:
-		v.well = true
-	case !v.well:
+	v.dropAbsent(r)
+	if len(r.Endpoints) == 0 || !v.well {
 		return false
 	}
-	return c.own.add(answer{r.Target.Key(), failed}, min(max(len(c.targets)/20, leastSample), mostSample), c.opt.Sample)
+	was := c.own.is
+	c.own.add(answer{r.Target.Key(), failed(r), time.Now()}, c.sample(), c.opt.Interval, c.opt.Sample)
+	return c.own.is != was
 }
 
-// add judges our side by a further answer, with the last n. It reports whether
-// the judgement changed.
-func (o *ownFailure) add(a answer, n int, ask func(int)) bool {
+// failed reports whether no endpoint of r answered.
+func failed(r *inventory.Result) bool {
+	return !slices.ContainsFunc(r.Endpoints, func(e inventory.Endpoint) bool { return answered(&e.Observation) })
+}
+
+// sample is the number of targets by which our own side is judged.
+func (c *Confirm) sample() int { return min(max(len(c.targets)/20, leastSample), mostSample) }
+
+// add judges our side by a further answer, with the last n.
+func (o *ownFailure) add(a answer, n int, interval time.Duration, ask func(int)) {
 	o.forget(a.target)
 	o.last = append(o.last, a)
-	o.last = slices.Delete(o.last, 0, max(0, len(o.last)-n))
-	failed := 0
-	for _, l := range o.last {
-		if l.failed {
-			failed++
-		}
-	}
+	o.judge(n, interval)
 	if o.inRow++; !a.failed {
 		o.inRow = 0
 	}
-	was, now := o.is, time.Now()
-	switch {
-	case len(o.last) < leastSample:
-	case !o.is && 2*failed > len(o.last):
-		o.is, o.since = true, now
-	case o.is && 4*failed <= len(o.last):
-		o.is = false
-	}
-	if ask != nil && (o.is || o.inRow >= suspicious) && now.Sub(o.asked) >= askEvery {
-		o.asked = now
+	if ask != nil && (o.is || o.inRow >= suspicious) && a.at.Sub(o.asked) >= askEvery {
+		o.asked = a.at
 		ask(n)
 	}
-	return o.is != was
+}
+
+// judge judges our side by the last n answers.
+func (o *ownFailure) judge(n int, interval time.Duration) {
+	o.last = slices.Delete(o.last, 0, max(0, len(o.last)-n))
+	failed := 0
+	for _, a := range o.last {
+		if a.failed {
+			failed++
+		}
+	}
+	now := time.Now()
+	half, some := lasted(&o.half, 2*failed <= len(o.last), now), lasted(&o.some, failed < len(o.last), now)
+	switch {
+	case !o.is && len(o.last) >= leastSample && 2*failed > len(o.last):
+		o.is, o.since, o.some = true, now, time.Time{}
+	case !o.is:
+	case len(o.last) < leastSample, 4*failed <= len(o.last):
+		o.is = false
+	case half >= interval, some >= mixedIntervals*interval:
+		o.is, o.last = false, nil // what fails still is told now, and counts no more
+	}
+}
+
+// lasted is how long something has been so, from since on.
+func lasted(since *time.Time, so bool, now time.Time) time.Duration {
+	switch {
+	case !so:
+		*since = time.Time{}
+		return 0
+	case since.IsZero():
+		*since = now
+	}
+	return now.Sub(*since)
+}
+
+// Restored judges our own side by all that was restored.
+func (c *Confirm) Restored() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortStableFunc(c.own.last, func(a, b answer) int { return a.at.Compare(b.at) })
+	c.own.judge(c.sample(), c.opt.Interval)
+	c.own.last = slices.Clone(c.own.last) // all the others are garbage
+	c.proxy.begin()
 }
 
 // Own returns the findings about our own side.
@@ -112,9 +153,6 @@ func (c *Confirm) Own() []inventory.Finding {
 	if c.own.is {
 		f.Since = c.own.since.UTC()
 		what = append(what, fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Until they do, no further target is called unreachable", len(c.own.last)))
-	}
-	if c.proxy.issuer == "" {
-		c.proxy.begin() // by what was restored
 	}
 	if p := &c.proxy; p.issuer != "" {
 		if f.Since.IsZero() || p.since.Before(f.Since) {

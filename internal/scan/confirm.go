@@ -54,10 +54,16 @@ type Confirm struct {
 
 // A vigil is what is known of the findings of one target.
 type vigil struct {
-	well     bool           // it answered, and nothing else was told since
-	issuer   string         // unknown and not told, when a certificate was seen last
-	failures map[string]int // in a row, by address; "" is of resolving
+	well     bool               // it answered, and no failure to connect was told since
+	issuer   string             // unknown and not told, when a certificate was seen last
+	failures map[string]*streak // by address; "" is of resolving
 	findings map[inventory.FindingKey]*watch
+}
+
+// A streak is of failures at one address.
+type streak struct {
+	failures int // in a row
+	absent   int // examinations of the target in a row for which it had no such address
 }
 
 // A watch is over one finding.
@@ -156,7 +162,9 @@ func (c *Confirm) Remember(s inventory.FindingSpan) {
 
 // Restore takes up a result that was judged from what is stored. open reports
 // whether a finding is open in the store, and count how many examinations in a
-// row saw the present state of a view.
+// row saw the present state of a view. Failures to connect wait for an examination:
+// whether they were held back for our own fault is known when all are restored,
+// after which comes [Confirm.Restored].
 func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) bool, count func(inventory.View) int64) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,6 +189,13 @@ func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) b
 			}
 		}
 	})
+	if v.well && len(r.Endpoints) > 0 {
+		a := answer{target: r.Target.Key(), failed: failed(r)}
+		for i := range r.Endpoints {
+			a.at = later(a.at, r.Endpoints[i].Observation.Time)
+		}
+		c.own.last = append(c.own.last, a)
+	}
 	c.sight(r, v, restored)
 	return c.sift(r, v, restored)
 }
@@ -210,6 +225,7 @@ func (c *Confirm) Forget(targets []string) {
 		c.own.forget(t)
 		c.proxy.forget(t)
 	}
+	c.own.judge(c.sample(), c.opt.Interval)
 }
 
 func (c *Confirm) vigil(target string) *vigil {
@@ -235,9 +251,52 @@ func (v *vigil) watch(key inventory.FindingKey) *watch {
 
 func (v *vigil) fail(address string, n int) {
 	if v.failures == nil {
-		v.failures = make(map[string]int)
+		v.failures = make(map[string]*streak)
 	}
-	v.failures[address] += n
+	if v.failures[address] == nil {
+		v.failures[address] = new(streak)
+	}
+	v.failures[address].failures += n
+}
+
+// inRow is how often e's address failed in a row; 0 if e is nil.
+func (v *vigil) inRow(e *inventory.Endpoint) int {
+	if e == nil {
+		return 0
+	}
+	if s := v.failures[e.Observation.Address]; s != nil {
+		return s.failures
+	}
+	return 0
+}
+
+// dropAbsent drops the failures of addresses that the target no longer has. A
+// name that could not be resolved has those of before.
+func (v *vigil) dropAbsent(r *inventory.Result) {
+	if len(v.failures) == 0 || v.failures[""] != nil {
+		return
+	}
+	has := make(map[string]bool)
+	for _, views := range [][]inventory.Endpoint{r.Endpoints, r.Carried} {
+		for i := range views {
+			o := &views[i].Observation
+			has[o.Address] = true
+			if o.Resolution == nil {
+				continue
+			}
+			for _, a := range o.Resolution.Addresses { // not all are examined each time
+				has[a.String()] = true
+			}
+		}
+	}
+	for address, s := range v.failures {
+		if s.absent++; has[address] {
+			s.absent = 0
+		}
+		if s.absent >= absences {
+			delete(v.failures, address)
+		}
+	}
 }
 
 // all calls f with the findings of every subject of r, and with the endpoint if
@@ -280,13 +339,16 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 				continue
 			}
 			if !w.open && !c.tell(f, w, v, e, from) {
-				out.Again = out.Again || from != restored || !ofOthers(f.Code)
+				out.Again = out.Again || c.again(f, v, e, from)
 				continue
 			}
 			if !w.open {
 				w.open = true
 				w.opened = append(lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)), now)
-				v.well = v.well && !ofConnecting(f.Code)
+				if ofConnecting(f.Code) {
+					v.well = false
+					c.own.forget(r.Target.Key())
+				}
 				out.Opened = append(out.Opened, f)
 			}
 			kept = append(kept, f)
@@ -301,7 +363,10 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 		}
 		findings, spoken := judged[key.Subject]
 		if !spoken {
-			if w.absent++; w.absent < absences || from != examined {
+			if from != examined {
+				continue
+			}
+			if w.absent++; w.absent < absences {
 				continue
 			}
 		}
@@ -335,11 +400,7 @@ func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.End
 		return true
 	}
 	if ofConnecting(f.Code) {
-		seen := w.seen
-		if e != nil {
-			seen = max(seen, v.failures[e.Observation.Address])
-		}
-		return seen >= failuresToTell && !c.own.is
+		return from != restored && max(w.seen, v.inRow(e)) >= failuresToTell && !c.own.is
 	}
 	switch {
 	case from == restored && ofOthers(f.Code):
@@ -352,6 +413,19 @@ func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.End
 		return ofTime(f.Code)
 	}
 	return false
+}
+
+// again reports whether a finding that is held back needs an examination soon.
+func (c *Confirm) again(f inventory.Finding, v *vigil, e *inventory.Endpoint, from origin) bool {
+	switch {
+	case ofConnecting(f.Code) && c.own.is:
+		return false // a sample is asked, and not everybody: that would be the worst moment
+	case from != restored:
+		return true
+	case ofConnecting(f.Code):
+		return v.inRow(e) < failuresToTell // else it was held back before
+	}
+	return !ofOthers(f.Code)
 }
 
 // comesAndGoes reports whether an open finding that is not there is held open.

@@ -88,6 +88,7 @@ func TestInterception(t *testing.T) {
 				t.Errorf("%q is told of %s at the start", told, r.Target)
 			}
 		}
+		c.Restored()
 		if f := c.Own(); len(f) != 1 {
 			t.Errorf("own findings %v after a restart behind the proxy, want one", f)
 		}
@@ -232,6 +233,7 @@ func TestAnIssuerThatWasThereBefore(t *testing.T) {
 			}
 			check(func(r *inventory.Result) {
 				c.Restore(r, func(inventory.FindingKey) bool { return tt.open }, func(inventory.View) int64 { return 7 })
+				c.Restored()
 			})
 			check(func(r *inventory.Result) { c.Examined(r) })
 			check(func(r *inventory.Result) { c.Rejudged(r) })
@@ -267,6 +269,7 @@ func TestInterceptionIsRestored(t *testing.T) {
 					r.Endpoints[0].Observation.Time = r.Endpoints[0].Observation.Time.Add(time.Duration(k-100) * time.Minute)
 					c.Restore(&r, func(inventory.FindingKey) bool { return false }, func(inventory.View) int64 { return 7 })
 				}
+				c.Restored()
 				if got := wordsOf(c.Own()); got != tt.want {
 					t.Errorf("own findings %q, want %q", got, tt.want)
 				}
