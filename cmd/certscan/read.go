@@ -7,7 +7,6 @@ import (
 	stdio "io"
 	"io/fs"
 	"iter"
-	"maps"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"example.com/certscan/internal/evidence"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/store"
 	"example.com/certscan/internal/verify"
 )
@@ -192,26 +192,15 @@ func judgeStored(ctx context.Context, source *evidence.Source, judge judge, st i
 }
 
 // judge is what judges, with an expectation or without.
-type judge interface {
-	Judge(inventory.Facts, inventory.EvidenceSet, time.Time) (inventory.Judgement, []inventory.Need)
-	JudgeTarget(inventory.Target, []inventory.Endpoint, time.Time) inventory.TargetJudgement
-}
+type judge = scan.Judge
 
+// judgeFacts judges what is not from a scan, with the evidence of source.
 func judgeFacts(ctx context.Context, source *evidence.Source, judge judge, f inventory.Facts, at time.Time) (inventory.Judgement, error) {
-	ev := source.Shared()
-	for {
-		j, needs := judge.Judge(f, ev, at)
-		if len(needs) == 0 {
-			return j, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return j, context.Cause(ctx)
-		}
-		ev = maps.Clone(ev)
-		for _, n := range needs {
-			ev[n] = source.Get(ctx, n)
-		}
+	j, _ := scan.JudgeWith(ctx, judge, source, f, source.Shared(), at)
+	if ctx.Err() != nil {
+		return j, context.Cause(ctx) // what could not be got is not unknown
 	}
+	return j, nil
 }
 
 // list writes a listing to standard output or --output.

@@ -11,6 +11,7 @@ import (
 	"example.com/certscan/internal/fetch"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/location"
+	"example.com/certscan/internal/scan"
 	"example.com/certscan/internal/server"
 	"example.com/certscan/internal/verify"
 )
@@ -76,10 +77,7 @@ func (d *daemon) examineNow(ctx context.Context, t inventory.Target, timeout tim
 	// What ends with ctx leaves no observation, so a probe has to end before.
 	w.Target, w.Offers, w.Accepts, w.Timeout, w.Slot = t, nil, false, min(w.Timeout, timeout*9/10), now().Unix()
 	for o := range loc.Examine(ctx, d.pinned(w)) {
-		j, err := judgeFacts(ctx, d.evidence, &d.judge, inventory.Facts{Target: t, Observation: o}, now())
-		if err != nil {
-			return r, err
-		}
+		j, _ := scan.JudgeWith(ctx, &d.judge, d.evidence, inventory.Facts{Target: t, Observation: o}, d.evidence.Shared(), now())
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o, Judgement: j})
 	}
 	r.Judgement = d.judge.JudgeTarget(t, r.Endpoints, now())

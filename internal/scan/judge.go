@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"example.com/certscan/internal/inventory"
 )
@@ -114,7 +115,7 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 	if e.opt.Evidence != nil {
 		ev = e.opt.Evidence.Shared()
 	}
-	j, ev := e.judgeWith(ctx, f, ev)
+	j, ev := JudgeWith(ctx, e.opt.Judge, e.opt.Evidence, f, ev, e.opt.Now())
 	if !chainFailed(j) {
 		return j, nil
 	}
@@ -130,7 +131,7 @@ func (e *Engine) judge(ctx context.Context, f inventory.Facts, k inventory.Known
 	if f.PreviousChain, err = e.opt.Memory.Chain(ctx, before); err != nil {
 		return inventory.Judgement{}, fmt.Errorf("previous chain of %s: %w", f.Observation.View().ID(), err)
 	}
-	j, _ = e.judgeWith(ctx, f, ev)
+	j, _ = JudgeWith(ctx, e.opt.Judge, e.opt.Evidence, f, ev, e.opt.Now())
 	return j, nil
 }
 
@@ -158,18 +159,19 @@ func chainFailed(j inventory.Judgement) bool {
 	return j.Verdict != nil && j.Verdict.Trust.Status != inventory.Trusted
 }
 
-// judgeWith judges, gets what the judge asks for, and judges again. It returns
-// ev with what was got.
-func (e *Engine) judgeWith(ctx context.Context, f inventory.Facts, ev inventory.EvidenceSet) (inventory.Judgement, inventory.EvidenceSet) {
+// JudgeWith judges, gets what the judge asks for, and judges again, a few rounds
+// at most: what it still lacks then is unknown. With a nil Evidence nothing is
+// got. It returns ev with what was got.
+func JudgeWith(ctx context.Context, judge Judge, source Evidence, f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, inventory.EvidenceSet) {
 	for round := 0; ; round++ {
-		j, needs := e.opt.Judge.Judge(f, ev, e.opt.Now())
-		if len(needs) == 0 || e.opt.Evidence == nil || round == needRounds {
+		j, needs := judge.Judge(f, ev, now)
+		if len(needs) == 0 || source == nil || round == needRounds {
 			return j, ev
 		}
 		got := make([]inventory.Evidence, len(needs))
 		var wg sync.WaitGroup
 		for i, n := range needs {
-			wg.Go(func() { got[i] = e.opt.Evidence.Get(ctx, n) })
+			wg.Go(func() { got[i] = source.Get(ctx, n) })
 		}
 		wg.Wait()
 		more := make(inventory.EvidenceSet, len(ev)+len(needs))
