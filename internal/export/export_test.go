@@ -368,7 +368,8 @@ func TestTotals(t *testing.T) {
 		}
 	}
 	bad := target("bad.example")
-	r := result(bad, "3d", seen(bad, "192.0.2.1", leaf("h0-0.example", 80*day)), down(bad, "192.0.2.2", inventory.ReachRefused, nil))
+	r := result(bad, "3d", seen(bad, "192.0.2.1", leaf("h0-0.example", 80*day)), down(bad, "192.0.2.2", inventory.ReachRefused, nil),
+		down(bad, "192.0.2.3", inventory.ReachOK, leaf("h0-0.example", 80*day))) // it served nothing now
 	r.Endpoints[0].Judgement.Verdict.Name.Status = inventory.NameMismatch
 	r.Endpoints[0].Judgement.Certificate.IssuerCN = "CA 00"
 	r.Endpoints[0].Judgement.Findings = []inventory.Finding{finding(inventory.CodeNameMismatch, inventory.Critical), finding(inventory.CodeNameMismatch, inventory.Critical)}
@@ -379,7 +380,7 @@ func TestTotals(t *testing.T) {
 		t.Errorf("no detail, and there is %s", got)
 	}
 	for name, want := range map[string][]string{
-		"certscan_endpoints":         {`{state="verified"} 325`, `{state="flawed"} 1`, `{state="failing"} 1`, `{state="unknown"} 0`, `{state="stale"} 0`},
+		"certscan_endpoints":         {`{state="verified"} 325`, `{state="flawed"} 2`, `{state="failing"} 1`, `{state="unknown"} 0`, `{state="stale"} 0`},
 		"certscan_failing_endpoints": {`{location="local",reason="refused"} 1`, `{location="local",reason="timeout"} 0`},
 		"certscan_findings":          {`{code="name_mismatch",severity="critical"} 1`, `{code="expired",severity="critical"} 0`},
 		"certscan_targets":           {`{tier=""} 325`, `{tier="60d"} 0`, `{tier="3d"} 1`, `{tier="expired"} 0`},

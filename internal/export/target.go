@@ -225,10 +225,7 @@ func (e *Exporter) view(x *inventory.Endpoint) view {
 		}
 	}
 	v.issuers = slices.Clip(v.issuers)
-	if d := j.Verdict; d != nil {
-		v.good = d.Time.Status == inventory.TimeValid && d.Name.Status == inventory.NameMatch &&
-			d.Trust.Status == inventory.Trusted && d.Revocation.Status != inventory.RevocationRevoked
-	}
+	v.good = j.Verified()
 	return v
 }
 
