@@ -6,52 +6,15 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"example.com/certscan/internal/inventory"
 )
 
 // maxLabel bounds a label value that strangers wrote, in runes.
 const maxLabel = 200
 
-// clean makes hostile text fit for a label value: at most [maxLabel] runes of
-// valid UTF-8, of which those that do not show or that reorder what does are
-// spelled out, as reports do it.
-func clean(s string) string {
-	if plain(s) {
-		return s
-	}
-	var b strings.Builder
-	for n, i := 0, 0; i < len(s); n++ {
-		if n == maxLabel {
-			b.WriteString("…")
-			break
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1, r < ' ', r == 0x7f:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !unicode.IsPrint(r), r == '\u2800', unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
-			fmt.Fprintf(&b, "<U+%04X>", r)
-		default:
-			b.WriteString(s[i : i+size])
-		}
-		i += size
-	}
-	return b.String()
-}
-
-// plain reports whether s is short and of printable ASCII.
-func plain(s string) bool {
-	if len(s) > maxLabel {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
+// clean makes hostile text fit for a label value, and short.
+func clean(s string) string { return inventory.CleanCut(s, maxLabel) }
 
 // escape makes clean text a label value of the text format.
 func escape(s string) string {

@@ -48,7 +48,7 @@ func Changes(w io.Writer, format string, changes []inventory.Change, opt Options
 			return []cell{
 				{opt.moment(ch.At), plain},
 				{word(string(ch.Kind)), changeStyle(ch.Kind)},
-				{Clean(ch.View.Target), plain},
+				{inventory.Clean(ch.View.Target), plain},
 				{viewLabel(ch.View), plain},
 				{c.detail(ch), dim},
 			}
@@ -262,13 +262,13 @@ func Where(w io.Writer, format string, places []Place, opt Options) error {
 				certificate += " #" + strconv.Itoa(p.Position)
 			}
 			return []cell{
-				{Clean(v.Target), plain},
+				{inventory.Clean(v.Target), plain},
 				{viewLabel(v), plain},
 				{word(p.View.Location), plain},
 				{date(p.Expires), plain},
 				seen,
 				{certificate, plain},
-				{cleanCut(p.Owner, maxText), plain},
+				{inventory.CleanCut(p.Owner, maxText), plain},
 			}
 		},
 		header: []string{

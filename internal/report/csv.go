@@ -138,7 +138,7 @@ func field(s string) string {
 		}
 		disarmed = strings.Join(parts, ";")
 	}
-	disarmed = Clean(disarmed)
+	disarmed = inventory.Clean(disarmed)
 	if len(disarmed) > maxCell {
 		cut := maxCell
 		for !utf8.RuneStart(disarmed[cut]) {

@@ -377,7 +377,7 @@ func (e *recordEncoder) quote(s string) {
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if r >= utf8.RuneSelf && visible(r) && (r != utf8.RuneError || n > 1) {
+		if r >= utf8.RuneSelf && inventory.Visible(r) && (r != utf8.RuneError || n > 1) {
 			i += n
 			continue
 		}

@@ -35,7 +35,7 @@ func sarifFiles(h *sarifHandler, files []File, info inventory.ScanInfo) error {
 	notes := []sarifNotification{}
 	for _, f := range files {
 		if f.Problem != "" {
-			notes = append(notes, sarifNotification{"error", sarifText{Clean(f.place()) + ": " + Clean(f.Problem)}})
+			notes = append(notes, sarifNotification{"error", sarifText{inventory.Clean(f.place()) + ": " + inventory.Clean(f.Problem)}})
 			continue
 		}
 		at := spot{name: f.Path, qualified: cmp.Or(f.Name, f.Path), file: f.Path, line: f.Line}

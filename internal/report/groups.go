@@ -167,7 +167,7 @@ func Groups(w io.Writer, format string, groups []Group, opt Options) error {
 }
 
 func groupCells(g Group, opt Options) []cell {
-	key := cleanCut(g.Key, maxText)
+	key := inventory.CleanCut(g.Key, maxText)
 	switch {
 	case g.By == "certificate" && g.Key != "":
 		key = key[:min(8, len(key))] + " " + g.Name
@@ -193,6 +193,6 @@ func groupCells(g Group, opt Options) []cell {
 		{next, plain},
 		{days, plain},
 		{status, statusStyle(g.Worst, status)},
-		{Clean(g.NextTarget), dim},
+		{inventory.Clean(g.NextTarget), dim},
 	}
 }

@@ -107,7 +107,7 @@ func History(w io.Writer, format string, spans []inventory.Span, opt Options) er
 
 // viewLabel names a view within its target: "192.0.2.7 rsa fra1".
 func viewLabel(v inventory.View) string {
-	s := Clean(v.Address)
+	s := inventory.Clean(v.Address)
 	if s == "" {
 		s = "(no address)"
 	}
@@ -174,7 +174,7 @@ func FindingSpans(w io.Writer, format string, spans iter.Seq[inventory.FindingSp
 			if !s.Closed.IsZero() {
 				st = plain
 			}
-			target := Clean(s.Target)
+			target := inventory.Clean(s.Target)
 			if target == "" {
 				target = fleetSubject(s.Finding)
 			}
@@ -185,7 +185,7 @@ func FindingSpans(w io.Writer, format string, spans iter.Seq[inventory.FindingSp
 				{word(string(s.Finding.Severity)), st},
 				{codeWord(s.Finding), st},
 				{target, plain},
-				{cleanCut(s.Finding.Message, maxText), dim},
+				{inventory.CleanCut(s.Finding.Message, maxText), dim},
 			}
 		},
 		header: []string{

@@ -78,7 +78,7 @@ func nextUnsafe(b []byte, from int) int {
 			continue
 		}
 		r, n := utf8.DecodeRune(b[i:])
-		if !visible(r) {
+		if !inventory.Visible(r) {
 			return i
 		}
 		i += n

@@ -202,7 +202,7 @@ func (h *junitHandler) element(indent, name string, attributes ...string) {
 // escapeXML makes text of strangers safe in XML and in what shows it.
 func escapeXML(s string) string {
 	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(Clean(s))) // a buffer takes everything
+	_ = xml.EscapeText(&b, []byte(inventory.Clean(s))) // a buffer takes everything
 	return b.String()
 }
 

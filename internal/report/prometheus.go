@@ -157,7 +157,7 @@ func labels(pairs ...string) string {
 		}
 		b.WriteString(pairs[i])
 		b.WriteString(`="`)
-		b.WriteString(labelEscaper.Replace(cleanCut(pairs[i+1], maxLabel)))
+		b.WriteString(labelEscaper.Replace(inventory.CleanCut(pairs[i+1], maxLabel)))
 		b.WriteByte('"')
 	}
 	return b.String()

@@ -154,7 +154,7 @@ func (h *sarifHandler) Result(r inventory.Result) error {
 	target.file, target.line = h.opt.place(r.Target)
 	for _, l := range []string{"owner", "environment", "platform"} {
 		if v := r.Target.Labels[l]; v != "" {
-			target.properties[l] = Clean(v)
+			target.properties[l] = inventory.Clean(v)
 		}
 	}
 	if err := h.findings(target, r.Judgement.Findings); err != nil {
@@ -227,7 +227,7 @@ func (h *sarifHandler) findings(at spot, findings []inventory.Finding) error {
 		}
 		r := sarifResult{
 			RuleID: id, RuleIndex: h.rule(id, f.Code, f.Severity), Level: sarifLevel(f.Severity),
-			Message:      sarifText{Clean(at.name+at.where) + ": " + Clean(f.Message)},
+			Message:      sarifText{inventory.Clean(at.name+at.where) + ": " + inventory.Clean(f.Message)},
 			Locations:    []sarifLocation{at.location()},
 			Fingerprints: map[string]string{"certscan/v1": print.String()},
 			Suppressions: suppressions(f), Properties: at.properties,
@@ -254,7 +254,7 @@ func (h *sarifHandler) result(r sarifResult) error {
 }
 
 func (at spot) location() sarifLocation {
-	l := sarifLocation{Logical: []sarifLogical{{Clean(at.name), Clean(at.qualified), "resource"}}}
+	l := sarifLocation{Logical: []sarifLogical{{inventory.Clean(at.name), inventory.Clean(at.qualified), "resource"}}}
 	if at.file != "" {
 		l.Physical = &sarifPhysical{Artifact: artifact(at.file)}
 		if at.line > 0 {
@@ -279,7 +279,7 @@ func artifact(path string) sarifArtifact {
 func suppressions(f inventory.Finding) []sarifSuppression {
 	switch {
 	case f.Waived != nil:
-		text := fmt.Sprintf("waived until %s by %s: %s", Clean(f.Waived.Until), Clean(f.Waived.Owner), Clean(f.Waived.Reason))
+		text := fmt.Sprintf("waived until %s by %s: %s", inventory.Clean(f.Waived.Until), inventory.Clean(f.Waived.Owner), inventory.Clean(f.Waived.Reason))
 		return []sarifSuppression{{"external", "accepted", text}}
 	case f.Ignored == "baseline":
 		return []sarifSuppression{{"external", "accepted", "in the baseline"}}
@@ -299,7 +299,7 @@ func (h *sarifHandler) Close(info inventory.ScanInfo, sum inventory.Summary) err
 	whole := !info.Partial && !sum.Partial && sum.TargetsNotExamined == 0
 	notes := []sarifNotification{}
 	for _, f := range sum.OwnFaults {
-		notes = append(notes, sarifNotification{"warning", sarifText{Clean(f.Message)}})
+		notes = append(notes, sarifNotification{"warning", sarifText{inventory.Clean(f.Message)}})
 	}
 	if !whole {
 		notes = append(notes, sarifNotification{"error", sarifText{notWhole(info, sum)}})

@@ -86,10 +86,10 @@ func issuerName(c *inventory.Certificate) string {
 	if c == nil {
 		return ""
 	}
-	cn, org := cleanCut(c.IssuerCN, maxText), cleanCut(c.IssuerOrg, maxText)
+	cn, org := inventory.CleanCut(c.IssuerCN, maxText), inventory.CleanCut(c.IssuerOrg, maxText)
 	switch {
 	case cn == "" && org == "":
-		return cleanCut(c.Issuer, maxText)
+		return inventory.CleanCut(c.Issuer, maxText)
 	case cn == "":
 		return org
 	case org == "":
@@ -106,11 +106,11 @@ func issuerName(c *inventory.Certificate) string {
 func subjectName(c inventory.Certificate) string {
 	switch {
 	case c.SubjectCN != "":
-		return cleanCut(c.SubjectCN, maxText)
+		return inventory.CleanCut(c.SubjectCN, maxText)
 	case c.Subject != "":
-		return cleanCut(c.Subject, maxText)
+		return inventory.CleanCut(c.Subject, maxText)
 	case len(c.Names) > 0:
-		return cleanCut(c.Names[0], maxText)
+		return inventory.CleanCut(c.Names[0], maxText)
 	}
 	return "sha256 " + short(c.SHA256)
 }

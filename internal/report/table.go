@@ -75,7 +75,7 @@ func (h *tableHandler) intern(s string) string {
 
 func (h *tableHandler) Result(r inventory.Result) error {
 	t := tableTarget{
-		key: Clean(r.Target.Key()), expires: unknown,
+		key: inventory.Clean(r.Target.Key()), expires: unknown,
 		own: h.intern(codes(r.Judgement.Findings)), ownWorst: worst(r.Judgement.Findings),
 	}
 	t.worst = t.ownWorst
@@ -150,7 +150,7 @@ func (h *tableHandler) row(e inventory.Endpoint) tableRow {
 	}
 	row.status = h.intern(row.status)
 	if e.Observation.Address != "" {
-		row.addresses = []string{Clean(e.Observation.Address)}
+		row.addresses = []string{inventory.Clean(e.Observation.Address)}
 	}
 	if l := e.Observation.Location; l != inventory.LocalLocation && l != "" {
 		row.locations = []string{h.intern(word(l))}

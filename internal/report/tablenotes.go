@@ -42,7 +42,7 @@ func messagesOf(r inventory.Result, key string) []message {
 	for _, e := range r.Endpoints {
 		where := ""
 		if len(addresses) > 1 && e.Observation.Address != "" {
-			where = " " + Clean(e.Observation.Address)
+			where = " " + inventory.Clean(e.Observation.Address)
 		}
 		if o := e.Observation.Offer; o.Further() {
 			where += " " + word(string(o))
@@ -69,12 +69,12 @@ func addMessage(out []draft, f inventory.Finding, key, where, address string) []
 	if f.Waived == nil && (f.Ignored != "" || !f.Severity.AtLeast(inventory.Warning)) {
 		return out
 	}
-	text := cleanCut(f.Message, maxText)
+	text := inventory.CleanCut(f.Message, maxText)
 	if text == "" {
 		text = codeWord(f)
 	}
 	if w := f.Waived; w != nil {
-		text += fmt.Sprintf(" (until %s, %s: %s)", word(w.Until), cleanCut(w.Owner, maxText), cleanCut(w.Reason, maxText))
+		text += fmt.Sprintf(" (until %s, %s: %s)", word(w.Until), inventory.CleanCut(w.Owner, maxText), inventory.CleanCut(w.Reason, maxText))
 	}
 	for i := range out {
 		if m := &out[i]; m.text == text && m.severity == f.Severity {
@@ -117,7 +117,7 @@ func (h *tableHandler) messages(fleet []inventory.Finding) {
 
 // fleetSubject names what a finding of the fleet is about.
 func fleetSubject(f inventory.Finding) string {
-	id := cleanCut(f.Subject.ID, maxText)
+	id := inventory.CleanCut(f.Subject.ID, maxText)
 	if f.Subject.Kind == inventory.SubjectCertificate && len(id) > 16 {
 		id = id[:16]
 	}
@@ -157,10 +157,10 @@ func (h *tableHandler) stores(stores []inventory.StoreInfo) {
 	decides := slices.IndexFunc(stores, func(s inventory.StoreInfo) bool { return !s.Only && len(s.For) == 0 })
 	cells := make([]cell, 0, len(stores))
 	for i, s := range stores {
-		text := cleanCut(s.Name, maxText) + " (" + cmp.Or(s.Date, "date unknown")
+		text := inventory.CleanCut(s.Name, maxText) + " (" + cmp.Or(s.Date, "date unknown")
 		switch {
 		case len(s.For) > 0:
-			text += ", decides for " + cleanCut(strings.Join(s.For, "; "), maxText)
+			text += ", decides for " + inventory.CleanCut(strings.Join(s.For, "; "), maxText)
 		case len(stores) > 1 && i == decides:
 			text += ", decides"
 		}
@@ -182,7 +182,7 @@ func (h *tableHandler) summary(info inventory.ScanInfo, s inventory.Summary) {
 		h.line("Unseen", cell{notExamined(s), yellow})
 	}
 	for _, f := range s.OwnFaults {
-		text := cleanCut(f.Message, maxText)
+		text := inventory.CleanCut(f.Message, maxText)
 		if f.Count > 0 {
 			text += " (" + plural(f.Count, "endpoint", "endpoints") + ")"
 		}

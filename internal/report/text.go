@@ -4,84 +4,21 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
+
+	"example.com/certscan/internal/inventory"
 )
 
 // maxText bounds how much hostile text one cell or message keeps, in runes.
 const maxText = 512
 
-// Clean makes hostile text safe to print: control characters and invalid UTF-8
-// become \x1b, and everything else that does not show or that reorders what
-// does (C1 and bidi controls, zero-width and other blank characters) becomes
-// <U+202E>. Cleaning twice changes nothing more.
-func Clean(s string) string {
-	i := firstUnsafe(s)
-	if i < 0 {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s) + 16)
-	b.WriteString(s[:i])
-	for i < len(s) {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1, r < utf8.RuneSelf && !visible(r):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !visible(r):
-			fmt.Fprintf(&b, "<U+%04X>", r)
-		default:
-			b.WriteString(s[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
-}
-
-// firstUnsafe is the index of the first byte that Clean would change, or -1.
-func firstUnsafe(s string) int {
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if c < ' ' || c == 0x7f {
-				return i
-			}
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 || !visible(r) {
-			return i
-		}
-		i += n
-	}
-	return -1
-}
-
-// visible reports whether a terminal shows r as a mark of its own. The braille
-// blank counts as a symbol in Unicode and the Hangul fillers as letters.
-func visible(r rune) bool {
-	return unicode.IsPrint(r) && r != '\u2800' && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-}
-
-// cleanCut is Clean of at most limit runes of s.
-func cleanCut(s string, limit int) string {
-	if len(s) > limit { // as many bytes as runes, or more
-		n := 0
-		for i := range s {
-			if n == limit {
-				s = s[:i] + "…"
-				break
-			}
-			n++
-		}
-	}
-	return Clean(s)
-}
+// Clean is [inventory.Clean], for who prints beside what this package does.
+func Clean(s string) string { return inventory.Clean(s) }
 
 // word is Clean without spaces, for cells that hold a list.
-func word(s string) string { return strings.ReplaceAll(cleanCut(s, maxText), " ", `\x20`) }
+func word(s string) string { return strings.ReplaceAll(inventory.CleanCut(s, maxText), " ", `\x20`) }
 
 // width is the number of terminal columns that clean text takes.
 func width(s string) int {

@@ -55,7 +55,7 @@ func (t *tree) fact(name, value string) {
 
 func (t *tree) certificate(c inventory.Certificate) {
 	fmt.Fprintln(t.w, t.paint(subjectName(c), bold))
-	text := func(s string) string { return cleanCut(s, maxText) }
+	text := func(s string) string { return inventory.CleanCut(s, maxText) }
 	if c.ParseError != "" {
 		t.fact("malformed", text(c.ParseError))
 	}
@@ -126,7 +126,7 @@ func (t *tree) about(c inventory.Certificate) string {
 	if t.opt.Now.After(c.NotAfter) {
 		when = "expired on "
 	}
-	return fmt.Sprintf("%s%s, %s, sha256 %s", when, date(c.NotAfter), cleanCut(c.Key, maxText), t.opt.print(c.SHA256))
+	return fmt.Sprintf("%s%s, %s, sha256 %s", when, date(c.NotAfter), inventory.CleanCut(c.Key, maxText), t.opt.print(c.SHA256))
 }
 
 func (t *tree) store(s inventory.StoreVerdict) {
@@ -134,14 +134,14 @@ func (t *tree) store(s inventory.StoreVerdict) {
 	if s.Status != inventory.Trusted {
 		st = red
 	}
-	name := cleanCut(s.Name, maxText)
+	name := inventory.CleanCut(s.Name, maxText)
 	if s.Date != "" {
 		name += " (" + word(s.Date) + ")"
 	}
 	fmt.Fprintf(t.w, "\n%s %s", t.paint("Store "+name, bold), t.paint(word(string(s.Status)), st))
 	t.w.WriteByte('\n')
 	if s.Detail != "" {
-		for _, line := range wrap(cleanCut(s.Detail, maxText), t.opt.Width-2) {
+		for _, line := range wrap(inventory.CleanCut(s.Detail, maxText), t.opt.Width-2) {
 			fmt.Fprintf(t.w, "  %s\n", line)
 		}
 	}

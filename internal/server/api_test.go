@@ -237,7 +237,7 @@ func TestServiceDiscovery(t *testing.T) {
 	t.Parallel()
 	_, body := askText(t, options(), "/sd")
 	want := `[{"targets":["api.example:8443"],"labels":{"__meta_certscan_address":"api.example:8443","__meta_certscan_host":"api.example","__meta_certscan_label_owner":"api","__meta_certscan_port":"8443","__meta_certscan_protocol":"tls","__meta_certscan_server_name":"api.example","__meta_certscan_sources":",list:core,","__meta_certscan_target":"api.example:8443"}},` +
-		`{"targets":["shop.example:443"],"labels":{"__meta_certscan_address":"shop.example:443","__meta_certscan_host":"shop.example","__meta_certscan_label_cost_center":"\u003cb\u003e7\u003c/b\u003e","__meta_certscan_label_owner":"web","__meta_certscan_port":"443","__meta_certscan_protocol":"tls","__meta_certscan_server_name":"shop.example","__meta_certscan_sources":",list:core,","__meta_certscan_target":"shop.example:443"}},` +
+		`{"targets":["shop.example:443"],"labels":{"__meta_certscan_address":"shop.example:443","__meta_certscan_host":"shop.example","__meta_certscan_label_cost_center":"\u003cb\u003e7\u003c/b\u003e\u003cU+200B\u003e","__meta_certscan_label_owner":"web","__meta_certscan_port":"443","__meta_certscan_protocol":"tls","__meta_certscan_server_name":"shop.example","__meta_certscan_sources":",list:core,","__meta_certscan_target":"shop.example:443"}},` +
 		`{"targets":["mx.example:25"],"labels":{"__meta_certscan_address":"lb.example:25","__meta_certscan_host":"mx.example","__meta_certscan_port":"25","__meta_certscan_protocol":"smtp","__meta_certscan_server_name":"mx.example","__meta_certscan_sources":",,","__meta_certscan_target":"smtp://mx.example@lb.example:25"}}]`
 	if diff := cmp.Diff(want, strings.TrimSpace(body)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -257,7 +257,7 @@ func TestPage(t *testing.T) {
 	url := "http://" + start(t, opt).String()
 	for _, path := range []string{"/", "/certscan/"} { // whether a proxy takes the path off or not
 		status, body, h := get(t, url+path)
-		if status != 200 || strings.Contains(body, "<script") || strings.Contains(body, "<i>gone") || strings.Contains(body, "\u202e") {
+		if status != 200 || strings.Contains(body, "<script") || strings.Contains(body, "<i>gone") || strings.ContainsAny(body, "\u202e\u200b\u3164") {
 			t.Errorf("%s: %d\n%s", path, status, body)
 		}
 		for _, want := range []string{"&lt;script&gt;", "&lt;i&gt;gone", "shop.example:443", `href="api/v1/targets"`, "<b>3</b> targets"} {

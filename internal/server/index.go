@@ -3,7 +3,6 @@ package server
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -254,15 +253,4 @@ func (x *Index) totals() Totals {
 		}
 	}
 	return t
-}
-
-// clean makes foreign text fit for a label and a page: one line of valid UTF-8
-// without characters that control anything.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }

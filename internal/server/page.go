@@ -73,7 +73,7 @@ func (s *Server) newPage() (http.HandlerFunc, error) {
 func (s *Server) pageData() pageData {
 	d := pageData{
 		Style:   template.CSS(pageCSS), // our own
-		Version: clean(s.opt.Version), ExternalURL: s.opt.ExternalURL, Loaded: s.opt.Index.isLoaded(),
+		Version: inventory.Clean(s.opt.Version), ExternalURL: s.opt.ExternalURL, Loaded: s.opt.Index.isLoaded(),
 		Links: s.links(),
 	}
 	if !d.Loaded {
@@ -82,12 +82,12 @@ func (s *Server) pageData() pageData {
 	d.Totals = s.opt.Index.totals()
 	sources, own := s.opt.Index.fleet()
 	for _, src := range sources {
-		p := pageSource{Name: clean(src.Name), Targets: src.Targets, State: "good", LastSuccess: "never", Failed: !src.Up}
+		p := pageSource{Name: inventory.Clean(src.Name), Targets: src.Targets, State: "good", LastSuccess: "never", Failed: !src.Up}
 		if !src.LastSuccess.IsZero() {
 			p.LastSuccess = src.LastSuccess.UTC().Format(time.DateTime) + " UTC"
 		}
 		if p.Failed {
-			p.State = cmp.Or(clean(src.Error), "failing")
+			p.State = cmp.Or(inventory.Clean(src.Error), "failing")
 		}
 		d.Sources = append(d.Sources, p)
 	}
@@ -95,7 +95,7 @@ func (s *Server) pageData() pageData {
 	add := func(target string, findings []inventory.Finding) {
 		for _, f := range findings {
 			if f.Counts() && f.Severity == inventory.Critical {
-				critical = append(critical, pageFinding{clean(target), string(f.Code), clean(f.Message)})
+				critical = append(critical, pageFinding{inventory.Clean(target), string(f.Code), inventory.Clean(f.Message)})
 			}
 		}
 	}

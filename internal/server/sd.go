@@ -51,12 +51,12 @@ func newGroup(t inventory.Target) targetGroup {
 		"__meta_certscan_protocol":    string(t.Protocol),
 		"__meta_certscan_server_name": t.ServerName(),
 		"__meta_certscan_address":     net.JoinHostPort(t.DialName(), port),
-		"__meta_certscan_sources":     "," + clean(strings.Join(t.Sources, ",")) + ",", // as Prometheus' own lists
+		"__meta_certscan_sources":     "," + inventory.Clean(strings.Join(t.Sources, ",")) + ",", // as Prometheus' own lists
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Labels)) {
 		key := "__meta_certscan_label_" + inventory.MetricLabel(name)
 		if _, taken := labels[key]; !taken { // of two that become one, the first stays
-			labels[key] = clean(t.Labels[name])
+			labels[key] = inventory.Clean(t.Labels[name])
 		}
 	}
 	return targetGroup{Targets: []string{net.JoinHostPort(t.Host, port)}, Labels: labels}

@@ -64,7 +64,7 @@ func target(host string, port uint16, labels map[string]string) inventory.Target
 
 // shop is a target with an endpoint that has expired.
 func shop() inventory.Result {
-	t := target("shop.example", 443, map[string]string{"owner": "web", "Cost center": "<b>7</b>"})
+	t := target("shop.example", 443, map[string]string{"owner": "web", "Cost center": "<b>7</b>\u200b"})
 	no := false
 	view := inventory.View{Target: t.Key(), Address: "192.0.2.7", Location: "local", Offer: inventory.OfferDefault}
 	expiry := &inventory.Expiry{At: at.Add(-time.Hour), By: "leaf"}
@@ -79,7 +79,7 @@ func shop() inventory.Result {
 				Certificate: &inventory.Certificate{SHA256: inventory.FingerprintOf([]byte("der")), Subject: "CN=shop.example"},
 				Expiry:      expiry, Tier: inventory.TierExpired,
 				Findings: []inventory.Finding{{
-					Code: inventory.CodeExpired, Severity: inventory.Critical, Message: "expired <script>alert(1)</script>\u202e",
+					Code: inventory.CodeExpired, Severity: inventory.Critical, Message: "expired <script>alert(1)</script>\u202e\u200b\u3164",
 					Subject: inventory.Subject{Kind: inventory.SubjectView, ID: view.ID()},
 				}},
 			},

@@ -1,4 +1,4 @@
-package report_test
+package inventory_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"example.com/certscan/internal/report"
+	"example.com/certscan/internal/inventory"
 )
 
 func TestCleanShowsWhatHides(t *testing.T) {
@@ -28,10 +28,21 @@ func TestCleanShowsWhatHides(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := report.Clean(tt.in); got != tt.want {
+			if got := inventory.Clean(tt.in); got != tt.want {
 				t.Errorf("Clean(%q) = %q, want %q", tt.in, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestCleanCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{"", ""}, {"ééé", "ééé"}, {"éééé", "ééé…"}, {"\xff\xff\xff\xff", `\xff\xff\xff…`}, {"ab\u202ecd", "ab<U+202E>…"},
+	} {
+		if got := inventory.CleanCut(tt.in, 3); got != tt.want {
+			t.Errorf("%q is cut to %q, want %q", tt.in, got, tt.want)
+		}
 	}
 }
 
@@ -40,7 +51,7 @@ func FuzzClean(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := report.Clean(s)
+		got := inventory.Clean(s)
 		if !utf8.ValidString(got) {
 			t.Fatalf("Clean(%q) = %q is not UTF-8", s, got)
 		}
@@ -49,7 +60,7 @@ func FuzzClean(f *testing.F) {
 				t.Fatalf("Clean(%q) = %q keeps %U", s, got, r)
 			}
 		}
-		if again := report.Clean(got); again != got {
+		if again := inventory.Clean(got); again != got {
 			t.Fatalf("Clean(Clean(%q)) = %q, want %q", s, again, got)
 		}
 	})
