@@ -32,14 +32,14 @@ func operations(opt Options) dashboard {
 func own(metric, rest string) string { return all(metric) + rest }
 
 func ours() string {
-	return "\nand on (job, instance) last_over_time(" + all("certscan_build_info") + "[$__range])"
+	return "\nand on (job, instance) last_over_time(" + all(answered) + "[$__range])"
 }
 
 func operationsNow(opt Options) []panel {
 	return []panel{
 		{
 			kind: stat, title: "Scraped", width: 4, unit: "percentunit", steps: []step{{color: "red"}, {1, "green"}}, empty: "no certscan",
-			help:    "The share of the certscans seen in this range that Prometheus can scrape now.",
+			help:    "The share of what was scraped of certscan in this range that Prometheus can scrape now.",
 			queries: one("avg("+own("up", "")+ours()+")", "up"), links: []link{opt.runbook("CertscanDown"), opt.runbook("CertscanScrapeFailing")},
 		},
 		{
@@ -180,12 +180,12 @@ func scrape() []panel {
 		{
 			kind: timeseries, title: "Scrape duration", width: 8, unit: "s",
 			help:    "How long Prometheus takes to read the metrics. It has to stay well below the scrape timeout.",
-			queries: course(own("scrape_duration_seconds", "")+ours(), "{{instance}}"),
+			queries: course(own("scrape_duration_seconds", "")+ours(), "{{job}} {{instance}} {{shard}}"),
 		},
 		{
 			kind: timeseries, title: "Series", width: 8, unit: "short",
 			help:    "Series in one scrape. metrics.detail and the cap bound them.",
-			queries: course(own("scrape_samples_scraped", "")+ours(), "{{instance}}"),
+			queries: course(own("scrape_samples_scraped", "")+ours(), "{{job}} {{instance}} {{shard}}"),
 		},
 	}
 }

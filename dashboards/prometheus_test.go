@@ -22,8 +22,14 @@ type prometheus struct{ address string }
 // startPrometheus scrapes the addresses until the test ends.
 func startPrometheus(t *testing.T, scraped ...string) prometheus {
 	t.Helper()
+	return startPrometheusWith(t, fmt.Sprintf("scrape_configs:\n- job_name: certscan\n  static_configs: [{targets: ['%s']}]\n", strings.Join(scraped, "', '")))
+}
+
+// startPrometheusWith scrapes as the configuration says.
+func startPrometheusWith(t *testing.T, config string) prometheus {
+	t.Helper()
 	dir := t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: 200ms, scrape_timeout: 200ms}\nscrape_configs:\n- job_name: certscan\n  static_configs: [{targets: ['%s']}]\n", strings.Join(scraped, "', '"))
+	config = "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n" + config
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

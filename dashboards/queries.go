@@ -76,11 +76,15 @@ func (opt Options) shrinking() string {
 	return fmt.Sprintf(" Tiers of a lifetime below %s are smaller in proportion.", inventory.TierOf(opt.Reference))
 }
 
+// answered is the one metric that is in every answer, also where the targets are
+// scraped by a job of their own.
+const answered = "certscan_metrics_series_dropped"
+
 // variables of every dashboard.
 func scrapes() []variable {
 	return []variable{
-		{name: "job", label: "job", help: "Scrape jobs of certscan", expr: "label_values(certscan_build_info, job)", all: ".+"},
-		{name: "instance", label: "instance", help: "Replicas of certscan; of two, the worse counts", expr: `label_values(certscan_build_info{job=~"$job"}, instance)`, all: ".+"},
+		{name: "job", label: "job", help: "Scrape jobs of certscan; if targets have one of their own, both are needed", expr: "label_values(" + answered + ", job)", all: ".+"},
+		{name: "instance", label: "instance", help: "Replicas of certscan; of two, the worse counts", expr: "label_values(" + answered + `{job=~"$job"}, instance)`, all: ".+"},
 	}
 }
 

@@ -2,6 +2,8 @@ package dashboards_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -177,5 +179,47 @@ func answers(t *testing.T, p prometheus) {
 	want := []string{"old.example:443", "shop.example:443", "short.example:443", "fine.example:443", "legacy.example:443"}
 	if diff := cmp.Diff(want, order); diff != "" {
 		t.Errorf("what expires next (-want +got):\n%s", diff)
+	}
+}
+
+// TestParts scrapes a fleet in parts, as the manual says: the jobs can be chosen,
+// and the one with the targets is seen.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	c := startCertscan(t)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", c.Metrics())
+	mux.Handle("/metrics/targets", c.Targets())
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	_, manual, _ := strings.Cut(read(t, "../docs/metrics.md"), "### A large fleet in parts\n")
+	_, config, _ := strings.Cut(manual, "```yaml\n")
+	config, _, _ = strings.Cut(config, "```")
+	p := startPrometheusWith(t, strings.ReplaceAll(config, "127.0.0.1:9887", server.Listener.Addr().String()))
+	c.until(t, p, `count(certscan_target_info{job="certscan-targets"}) == 6 and on () certscan_build_info{job="certscan"}`)
+
+	want := []string{"certscan", "certscan-targets"}
+	for _, name := range dashboards.Names() {
+		d := parse(t, name, dashboards.Options{})
+		for _, v := range d.Templating.List {
+			if v.Name != "job" {
+				continue
+			}
+			if diff := cmp.Diff(want, p.values(t, v.label(), v.selector())); diff != "" {
+				t.Errorf("%s: values of job (-want +got):\n%s", name, diff)
+			}
+		}
+		for _, panel := range d.Panels {
+			if panel.Title != "Scrape duration" && panel.Title != "Series" {
+				continue
+			}
+			got := make(map[string]int)
+			for _, s := range p.query(t, substitute(panel.Targets[0].Expr, shop), false, time.Time{}) {
+				got[s.Metric["job"]+" "+s.Metric["shard"]]++
+			}
+			if diff := cmp.Diff(map[string]int{"certscan ": 1, "certscan-targets 0": 1, "certscan-targets 1": 1}, got); diff != "" {
+				t.Errorf("%s: series (-want +got):\n%s", panel.Title, diff)
+			}
+		}
 	}
 }
