@@ -166,23 +166,6 @@ func labels(pairs ...string) string {
 // labelEscaper knows no newline: Clean leaves none.
 var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// tierSeconds is the nominal size of a tier; ok is false outside all tiers.
-func tierSeconds(t inventory.Tier) (s int64, ok bool) {
-	if t == inventory.TierExpired {
-		return 0, true
-	}
-	unit := int64(86400)
-	n, isDays := strings.CutSuffix(string(t), "d")
-	if !isDays {
-		unit = 3600
-		if n, ok = strings.CutSuffix(string(t), "h"); !ok {
-			return 0, false
-		}
-	}
-	v, err := strconv.ParseInt(n, 10, 64)
-	return v * unit, err == nil
-}
-
 func (h *promHandler) family(name, help string) {
 	fmt.Fprintf(h.w, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
 }
@@ -305,7 +288,10 @@ func (h *promHandler) perTarget(keys []string) {
 	each("certscan_target_lifetime_seconds", "The whole lifetime of the certificate that expires first.",
 		func(t promTarget) (int64, bool) { return t.lifetime, t.expiry != unknown })
 	each("certscan_target_expiry_tier_seconds", "The nominal size of the smallest expiry tier entered, 0 when expired. Absent outside all tiers.",
-		func(t promTarget) (int64, bool) { return tierSeconds(t.tier) })
+		func(t promTarget) (int64, bool) {
+			size, ok := t.tier.Size()
+			return int64(size / time.Second), ok
+		})
 	each("certscan_target_verified", "Whether every current view is in time, for the name, trusted and not revoked. Absent if never examined.",
 		func(t promTarget) (int64, bool) { return truth(t.verified != nil && *t.verified), t.verified != nil })
 	each("certscan_target_distinct_certificates", "How many different leaf certificates the target served with its own name.",
