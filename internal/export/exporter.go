@@ -24,9 +24,6 @@ const (
 	DetailNone      Detail = "none"
 )
 
-// Details returns every detail, most first.
-func Details() []Detail { return []Detail{DetailAll, DetailAttention, DetailNone} }
-
 // linger is how long what has ended is still shown: the alerts look back an
 // hour, so that they survive a restart.
 const linger = time.Hour
@@ -145,7 +142,7 @@ func (s Settings) check() (settings, error) {
 	if s.Detail == "" {
 		s.Detail = DetailAll
 	}
-	if !slices.Contains(Details(), s.Detail) {
+	if !slices.Contains([]Detail{DetailAll, DetailAttention, DetailNone}, s.Detail) {
 		return settings{}, fmt.Errorf("detail %q: want all, attention or none", s.Detail)
 	}
 	if s.MaxSeries < 0 || s.StaleAfter < 0 {

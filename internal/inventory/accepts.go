@@ -48,9 +48,9 @@ func (a Accepted) Apply(t *TLSFacts) {
 	}
 }
 
-// AcceptsEvery is how often what a server accepts is worth asking again.
-const AcceptsEvery = 24 * time.Hour
+// acceptsEvery is how often what a server accepts is worth asking again.
+const acceptsEvery = 24 * time.Hour
 
 // AcceptsDue reports whether what a server accepts is to be asked at a time:
-// it never was (the zero time), or not within [AcceptsEvery].
-func AcceptsDue(last, now time.Time) bool { return last.IsZero() || now.Sub(last) >= AcceptsEvery }
+// it never was (the zero time), or not within a day.
+func AcceptsDue(last, now time.Time) bool { return last.IsZero() || now.Sub(last) >= acceptsEvery }

@@ -46,7 +46,6 @@ const (
 	TrustUnhandledCritical TrustStatus = "unhandled_critical"
 	TrustMalformed         TrustStatus = "malformed"
 	TrustLimitExceeded     TrustStatus = "limit_exceeded"
-	TrustNotChecked        TrustStatus = "not_checked"
 )
 
 // Verdict is what was judged of one endpoint: independent facts, never one

@@ -24,7 +24,7 @@ func (d *DB) Forget(ctx context.Context, target string) (int, error) {
 			return err
 		}
 		if live == 0 {
-			return fmt.Errorf("%w %q", ErrUnknownTarget, target)
+			return fmt.Errorf("%w %q", inventory.ErrUnknownTarget, target)
 		}
 		if n, err = w.exec(`UPDATE view SET retired = max(?, last_seen) WHERE target = ? AND retired IS NULL`, now, target); err != nil {
 			return err

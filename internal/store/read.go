@@ -46,7 +46,7 @@ func (d *DB) Targets(ctx context.Context, at time.Time) iter.Seq2[inventory.Stor
 	}
 }
 
-// Target returns one live target, or [ErrUnknownTarget].
+// Target returns one live target, or [inventory.ErrUnknownTarget].
 func (d *DB) Target(ctx context.Context, key string) (inventory.StoredTarget, error) {
 	var found inventory.StoredTarget
 	err := d.snapshot(ctx, "read target", func(tx *sql.Tx) error {
@@ -57,7 +57,7 @@ func (d *DB) Target(ctx context.Context, key string) (inventory.StoredTarget, er
 			return true
 		})
 		if err == nil && n == 0 {
-			err = fmt.Errorf("%w %q", ErrUnknownTarget, key)
+			err = fmt.Errorf("%w %q", inventory.ErrUnknownTarget, key)
 		}
 		return err
 	})
@@ -65,13 +65,13 @@ func (d *DB) Target(ctx context.Context, key string) (inventory.StoredTarget, er
 }
 
 // Forgotten returns a target that was taken out of the inventory as it was then,
-// and since when it is out; or [ErrUnknownTarget].
+// and since when it is out; or [inventory.ErrUnknownTarget].
 func (d *DB) Forgotten(ctx context.Context, key string) (found inventory.StoredTarget, since time.Time, _ error) {
 	err := d.snapshot(ctx, "read forgotten target", func(tx *sql.Tx) error {
 		var at int64
 		err := tx.QueryRowContext(ctx, `SELECT forgotten FROM target WHERE key = ? AND forgotten IS NOT NULL`, key).Scan(&at)
 		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("%w %q", ErrUnknownTarget, key)
+			return fmt.Errorf("%w %q", inventory.ErrUnknownTarget, key)
 		}
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func (d *DB) EndScan(ctx context.Context, id string, ended time.Time, partial bo
 			return err
 		}
 		if n == 0 {
-			return fmt.Errorf("%w %q", ErrUnknownScan, id)
+			return fmt.Errorf("%w %q", inventory.ErrUnknownScan, id)
 		}
 		if partial {
 			return nil
@@ -93,9 +93,9 @@ func (d *DB) Scan(ctx context.Context, id string) (inventory.ScanInfo, error) {
 	case err != nil:
 		return inventory.ScanInfo{}, err
 	case len(found) == 0 || id == "":
-		return inventory.ScanInfo{}, d.explain("find scan", fmt.Errorf("%w %q", ErrUnknownScan, id))
+		return inventory.ScanInfo{}, d.explain("find scan", fmt.Errorf("%w %q", inventory.ErrUnknownScan, id))
 	case len(found) > 1 && found[0].ID != id:
-		return inventory.ScanInfo{}, d.explain("find scan", fmt.Errorf("%w %q: more than one begins so", ErrUnknownScan, id))
+		return inventory.ScanInfo{}, d.explain("find scan", fmt.Errorf("%w %q: more than one begins so", inventory.ErrUnknownScan, id))
 	}
 	return found[0], nil
 }
@@ -139,7 +139,7 @@ func (d *DB) Resumable(ctx context.Context) (inventory.ScanInfo, func(target str
 		return inventory.ScanInfo{}, nil, err
 	}
 	if len(found) == 0 {
-		return inventory.ScanInfo{}, nil, d.explain("resume", fmt.Errorf("%w: no scan was interrupted", ErrNothingToResume))
+		return inventory.ScanInfo{}, nil, d.explain("resume", fmt.Errorf("%w: no scan was interrupted", inventory.ErrNothingToResume))
 	}
 	done := make(map[stateID]struct{})
 	rows, err := d.r.QueryContext(ctx, `SELECT targets FROM progress WHERE scan = ?`, found[0].ID)

@@ -96,7 +96,7 @@ func (d *DB) Spans(ctx context.Context, target string) ([]inventory.Span, error)
 			return err
 		}
 		if !known {
-			return ErrUnknownTarget
+			return inventory.ErrUnknownTarget
 		}
 		views, err := viewsOf(newChains(ctx, tx), target)
 		for _, v := range views {

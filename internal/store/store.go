@@ -21,8 +21,6 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // registers the "sqlite" driver
-
-	"example.com/certscan/internal/inventory"
 )
 
 // Retention is how long history is kept by default.
@@ -30,11 +28,6 @@ const Retention = 400 * 24 * time.Hour
 
 // Errors that callers branch on.
 var (
-	ErrUnknownTarget      = inventory.ErrUnknownTarget
-	ErrUnknownScan        = inventory.ErrUnknownScan
-	ErrUnknownCertificate = inventory.ErrUnknownCertificate
-	ErrNothingToResume    = inventory.ErrNothingToResume
-
 	// ErrLocked: another process writes to the file.
 	ErrLocked = errors.New("store is in use")
 

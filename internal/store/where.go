@@ -275,9 +275,9 @@ func (d *DB) Certificate(ctx context.Context, sha256 string) (der []byte, firstS
 	switch {
 	case err != nil:
 	case n == 0:
-		err = fmt.Errorf("%w %s", ErrUnknownCertificate, sha256)
+		err = fmt.Errorf("%w %s", inventory.ErrUnknownCertificate, sha256)
 	case n > 1:
-		err = fmt.Errorf("%w %s: more than one begins so, give more digits", ErrUnknownCertificate, sha256)
+		err = fmt.Errorf("%w %s: more than one begins so, give more digits", inventory.ErrUnknownCertificate, sha256)
 	}
 	if err != nil {
 		return nil, time.Time{}, d.explain("find certificate", err)
