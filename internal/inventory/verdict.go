@@ -178,6 +178,11 @@ type Result struct {
 	// judgements count in the target's expiry, but are not reported as seen.
 	Carried []Endpoint
 
+	// Begun is when the target was taken up to be examined: what it says knows
+	// nothing of later changes of labels or configuration. Zero if it was only
+	// judged again.
+	Begun time.Time
+
 	// Changed: an address answered the default offer with another chain than the
 	// last time, so what it was answered to other offers may be of the past.
 	Changed bool

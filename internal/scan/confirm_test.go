@@ -1,7 +1,6 @@
 package scan_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -392,57 +391,4 @@ func TestConfirmForgetsAddresses(t *testing.T) {
 	if closed != "name_mismatch" {
 		t.Errorf("closed %q, want the finding of the address that is gone, once", closed)
 	}
-}
-
-func TestRejudge(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		until := func(target inventory.Target, at ...time.Time) inventory.Result {
-			r := result(target, time.Now(), "leaf")
-			for _, x := range at {
-				e := inventory.Endpoint{}
-				e.Judgement.ValidUntil = x
-				r.Carried = append(r.Carried, e)
-			}
-			return r
-		}
-		targets, start := watched(4), time.Now()
-		j := scan.NewRejudge()
-		j.Set(until(targets[0], start.Add(2*time.Hour), start.Add(time.Hour))) // the earlier counts
-		j.Set(until(targets[1], start.Add(30*time.Hour)))
-		j.Set(until(targets[1], start.Add(90*time.Minute))) // replaces the other
-		j.Set(until(targets[2]))                            // never by itself
-		j.Set(until(targets[3], start.Add(time.Minute)))
-		j.Forget([]string{targets[3].Key()})
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Hour)
-		defer cancel()
-		time.AfterFunc(5*time.Hour, j.All)
-		time.AfterFunc(6*time.Hour, func() { j.Now([]string{targets[2].Key(), "nobody.example:443"}) })
-		var got []begun
-		err := j.Run(ctx, func(_ context.Context, due []string) error {
-			slices.Sort(due)
-			for _, key := range due {
-				got = append(got, begun{key, time.Since(start)})
-				i := slices.IndexFunc(targets, func(t inventory.Target) bool { return t.Key() == key })
-				if time.Since(start) == time.Hour {
-					j.Set(until(targets[i], start)) // time does not stand still, whatever a judge says
-				} else {
-					j.Set(until(targets[i]))
-				}
-			}
-			return nil
-		})
-		want := []begun{
-			{targets[0].Key(), time.Hour},
-			{targets[0].Key(), time.Hour + time.Second},
-			{targets[1].Key(), 90 * time.Minute},
-			{targets[0].Key(), 5 * time.Hour},
-			{targets[1].Key(), 5 * time.Hour},
-			{targets[2].Key(), 5 * time.Hour},
-			{targets[2].Key(), 6 * time.Hour},
-		}
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("Run: %v; judged (-want +got):\n%s", err, diff)
-		}
-	})
 }

@@ -150,10 +150,10 @@ func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Targ
 	g, gctx := errgroup.WithContext(ctx)
 	// Workers are begun as they are needed and stay while there is work: a
 	// goroutine that has made a handshake has the stack for the next one.
-	work := make(chan inventory.Target)
-	err := e.admitted(gctx, targets, func(t inventory.Target) {
+	work := make(chan inventory.Result)
+	err := e.admitted(gctx, targets, func(r inventory.Result) {
 		select {
-		case work <- t:
+		case work <- r:
 			return
 		default:
 		}
@@ -161,12 +161,12 @@ func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Targ
 			idle := time.NewTimer(workerIdle)
 			defer idle.Stop()
 			for more := true; more; {
-				if err := e.one(gctx, t, results); err != nil {
+				if err := e.one(gctx, r, results); err != nil {
 					return err
 				}
 				idle.Reset(workerIdle)
 				select {
-				case t, more = <-work:
+				case r, more = <-work:
 				case <-idle.C:
 					return nil
 				}
@@ -181,9 +181,11 @@ func (e *Engine) examineAll(ctx context.Context, targets iter.Seq[inventory.Targ
 	return unlessEnded(ctx, err)
 }
 
-// admitted gives begin each target once it is admitted, until ctx ends.
-func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target], begin func(inventory.Target)) error {
+// admitted gives begin the result to be of each target once it is admitted, until
+// ctx ends.
+func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target], begin func(inventory.Result)) error {
 	for ahead := range chunks(targets, e.opt.LookAhead) {
+		begun := time.Now() // waiting for admission may take long
 		if err := e.prefetch(ctx, ahead); err != nil {
 			return err
 		}
@@ -191,17 +193,17 @@ func (e *Engine) admitted(ctx context.Context, targets iter.Seq[inventory.Target
 			if err := e.opt.Admission.Admit(ctx); err != nil {
 				return err
 			}
-			begin(t)
+			begin(inventory.Result{Target: t, Begun: begun})
 		}
 	}
 	return nil
 }
 
 // one sees an admitted target through.
-func (e *Engine) one(ctx context.Context, t inventory.Target, results chan<- inventory.Result) error {
+func (e *Engine) one(ctx context.Context, r inventory.Result, results chan<- inventory.Result) error {
 	done := sync.OnceFunc(e.opt.Admission.Done)
 	defer done()
-	r, known, err := e.examine(ctx, t)
+	known, err := e.examine(ctx, &r)
 	if err == nil && ctx.Err() == nil {
 		select {
 		case e.waiting <- struct{}{}:
@@ -215,7 +217,7 @@ func (e *Engine) one(ctx context.Context, t inventory.Target, results chan<- inv
 	case ctx.Err() != nil:
 		return nil // interrupted: --resume begins it again
 	case err != nil:
-		return fmt.Errorf("%s: %w", t, err)
+		return fmt.Errorf("%s: %w", r.Target, err)
 	}
 	results <- r // is read until it is closed, whatever happens
 	return nil
@@ -253,20 +255,20 @@ func (e *Engine) prefetch(ctx context.Context, targets []inventory.Target) error
 	return nil
 }
 
-// examine probes a target, of which it also returns what is known.
-func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.Result, known []inventory.KnownView, err error) {
-	r.Target = t
-	if known, err = e.known(ctx, t); err != nil {
-		return r, nil, err
+// examine probes r's target, and returns what is known of it.
+func (e *Engine) examine(ctx context.Context, r *inventory.Result) ([]inventory.KnownView, error) {
+	known, err := e.known(ctx, r.Target)
+	if err != nil {
+		return nil, err
 	}
-	w := e.opt.Work(t)
+	w := e.opt.Work(r.Target)
 	for _, k := range known {
 		if k.Flaps {
 			w.Samples = max(w.Samples, poolSamples)
 		}
 	}
 	if e.opt.Accepts != nil {
-		w.Accepts = e.opt.Accepts(t, lastAsked(known))
+		w.Accepts = e.opt.Accepts(r.Target, lastAsked(known))
 	}
 	for o := range e.opt.Location.Examine(ctx, w) {
 		if o.Offer.Further() && len(w.Offers) > 1 && len(o.Chain) == 0 && !knows(known, o.View()) {
@@ -275,7 +277,7 @@ func (e *Engine) examine(ctx context.Context, t inventory.Target) (r inventory.R
 		r.Endpoints = append(r.Endpoints, inventory.Endpoint{Observation: o})
 	}
 	slices.SortStableFunc(r.Endpoints, byAddress) // not by who answered first
-	return r, known, nil
+	return known, nil
 }
 
 func knows(known []inventory.KnownView, v inventory.View) bool {

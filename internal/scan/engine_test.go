@@ -270,6 +270,31 @@ func TestAnInterruptedScanKeepsWhatWasSeen(t *testing.T) {
 	})
 }
 
+// What waited for admission says since when it knows of nothing new.
+func TestAResultSaysWhenItWasBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		got, err := run(t, t.Context(), scan.Options{
+			Location: &fleet{answer: healthy}, LookAhead: 1, Admission: &oneAtATime{place: make(chan struct{}, 1)},
+		}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []time.Duration{0, 0, time.Second} { // each is taken up when the one before it begins
+			if r := got[fmt.Sprintf("n%05d.site%d.com", i, i)]; r.Begun.Sub(start) != want {
+				t.Errorf("target %d was taken up after %v, want %v", i, r.Begun.Sub(start), want)
+			}
+		}
+	})
+}
+
+// oneAtATime admits one target at a time.
+type oneAtATime struct{ place chan struct{} }
+
+func (o *oneAtATime) Admit(context.Context) error { o.place <- struct{}{}; return nil }
+func (o *oneAtATime) Done()                       { <-o.place }
+
 // A hung recorder records nothing until it is told to.
 type hung struct{ release chan struct{} }
 
@@ -638,15 +663,15 @@ func TestOwnFaultsAreToldOnce(t *testing.T) {
 		missed   int
 		findings bool // stay
 	}{
-		{"no resolver answers", 237, status(inventory.ReachDNSTimeout), scan.FaultNoResolver, 237, false},
+		{"no resolver answers", 237, status(inventory.ReachDNSTimeout), inventory.FaultNoResolver, 237, false},
 		{"two names that time out are two findings", 2, status(inventory.ReachDNSTimeout), "", 0, true},
-		{"every connection fails", 237, status(inventory.ReachTimeout), scan.FaultNoNetwork, 237, false},
+		{"every connection fails", 237, status(inventory.ReachTimeout), inventory.FaultNoNetwork, 237, false},
 		{"a refusal shows that the network works", 50, status(inventory.ReachRefused), "", 0, true},
 		{"three dead servers are three findings", 3, status(inventory.ReachTimeout), "", 0, true},
-		{"no route for a family", 50, status(inventory.ReachNoRoute), scan.FaultNoRoute, 50, false},
+		{"no route for a family", 50, status(inventory.ReachNoRoute), inventory.FaultNoRoute, 50, false},
 		{"a proxy replaces every certificate", 100, func(w inventory.Work) []inventory.Observation {
 			return []inventory.Observation{served(w.Target, "192.0.2.1", "unknown issuer CN=Proxy")}
-		}, scan.FaultInterception, 100, false},
+		}, inventory.FaultInterception, 100, false},
 		{"each has its own unknown issuer", 100, func(w inventory.Work) []inventory.Observation {
 			return []inventory.Observation{served(w.Target, "192.0.2.1", "unknown issuer CN="+w.Target.Host)}
 		}, "", 0, true},
@@ -663,7 +688,7 @@ func TestOwnFaultsAreToldOnce(t *testing.T) {
 				for _, r := range got {
 					findings += len(codes(r))
 				}
-				if (findings > 0) != tt.findings && tt.want != scan.FaultNoRoute {
+				if (findings > 0) != tt.findings && tt.want != inventory.FaultNoRoute {
 					t.Errorf("%d findings in %d results", findings, len(got))
 				}
 				var told []string

@@ -22,6 +22,7 @@ type Rejudge struct {
 	mu      sync.Mutex
 	targets map[string]*deadline
 	due     deadlines
+	all     time.Time // when All was called last
 	wake    chan struct{}
 }
 
@@ -29,6 +30,9 @@ type deadline struct {
 	target string
 	at     time.Time
 	index  int // in the heap; -1 if nothing is due by itself
+
+	now   time.Time // when Now was called last
+	asked bool      // since it was taken: whatever comes in meanwhile may be of before
 }
 
 // NewRejudge returns a Rejudge without targets.
@@ -36,21 +40,33 @@ func NewRejudge() *Rejudge {
 	return &Rejudge{targets: make(map[string]*deadline), wake: make(chan struct{}, 1)}
 }
 
-// Set takes the time from a new judgement of a target.
+// Set takes the time from a new judgement of a target. One that was begun before
+// [Rejudge.Now] or [Rejudge.All] is due at once.
 func (j *Rejudge) Set(r inventory.Result) {
 	until := validUntil(r)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	d := j.targets[r.Target.Key()]
-	if d == nil {
-		d = &deadline{target: r.Target.Key(), index: -1}
-		j.targets[d.target] = d
+	d := j.deadline(r.Target.Key())
+	switch {
+	case !r.Begun.IsZero() && !r.Begun.After(later(d.now, j.all)):
+		j.ask(d)
+	case d.asked:
+	case until.IsZero():
+		j.move(d, until)
+	default:
+		j.move(d, later(until, time.Now().Add(rejudgePause)).Round(0))
 	}
-	if !until.IsZero() {
-		until = later(until, time.Now().Add(rejudgePause)).Round(0)
-	}
-	j.move(d, until)
 	j.poke()
+}
+
+// deadline returns that of a target. Called under mu.
+func (j *Rejudge) deadline(target string) *deadline {
+	d := j.targets[target]
+	if d == nil {
+		d = &deadline{target: target, index: -1}
+		j.targets[target] = d
+	}
+	return d
 }
 
 // validUntil is when time alone may change what is said of r; zero if never.
@@ -75,28 +91,36 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Now makes targets due.
+// Now makes targets due, those whose first examination is under way after that.
 func (j *Rejudge) Now(targets []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now := time.Now().Round(0)
 	for _, t := range targets {
-		if d := j.targets[t]; d != nil {
-			j.move(d, now)
+		judged := j.targets[t] != nil
+		d := j.deadline(t)
+		if d.now = time.Now(); judged {
+			j.ask(d)
 		}
 	}
 	j.poke()
 }
 
-// All makes every target due now.
+// All makes every target due, those whose first examination is under way after
+// that.
 func (j *Rejudge) All() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now := time.Now().Round(0)
+	j.all = time.Now()
 	for _, d := range j.targets {
-		j.move(d, now)
+		j.ask(d)
 	}
 	j.poke()
+}
+
+// ask makes d due now. Called under mu.
+func (j *Rejudge) ask(d *deadline) {
+	d.asked = true
+	j.move(d, time.Now().Round(0))
 }
 
 // Forget drops targets.
@@ -162,6 +186,7 @@ func (j *Rejudge) take() (targets []string, wait time.Duration) {
 	now := time.Now().Round(0)
 	for len(j.due) > 0 && len(targets) < rejudgeBatch && !j.due[0].at.After(now) {
 		d := j.due[0]
+		d.asked = false
 		j.move(d, time.Time{})
 		targets = append(targets, d.target)
 	}
