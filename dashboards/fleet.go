@@ -15,7 +15,7 @@ func fleet(opt Options) dashboard {
 		help: "The whole fleet: how many certificates are in which tier, what expires next and whose it is, and what else is wrong.",
 		annotations: []annotation{{
 			name: "Restarts of certscan", color: "blue", title: "certscan restarted", text: "{{instance}}",
-			expr: "changes(" + own("process_start_time_seconds", "[$__rate_interval]") + ") > 0" + ours(),
+			expr: "changes(" + ofProcess("process_start_time_seconds", "[$__rate_interval]") + ") > 0" + ofCertscan(),
 		}},
 		sections: []section{
 			{title: "The whole fleet", lines: []line{

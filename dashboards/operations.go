@@ -11,7 +11,7 @@ func operations(opt Options) dashboard {
 		annotations: []annotation{
 			{
 				name: "Restarts of certscan", color: "blue", title: "certscan restarted", text: "{{instance}}",
-				expr: "changes(" + own("process_start_time_seconds", "[$__rate_interval]") + ") > 0" + ours(),
+				expr: "changes(" + ofProcess("process_start_time_seconds", "[$__rate_interval]") + ") > 0" + ofCertscan(),
 			},
 			{
 				name: "Refused configurations", color: "red", title: "A configuration was refused", text: "{{instance}}",
@@ -28,10 +28,11 @@ func operations(opt Options) dashboard {
 	}
 }
 
-// own selects a metric that every process has; ours leaves those of certscan.
-func own(metric, rest string) string { return all(metric) + rest }
+// ofProcess selects a metric that every process has; ofCertscan leaves those of
+// certscan.
+func ofProcess(metric, rest string) string { return all(metric) + rest }
 
-func ours() string {
+func ofCertscan() string {
 	return "\nand on (job, instance) last_over_time(" + all(answered) + "[$__range])"
 }
 
@@ -40,7 +41,7 @@ func operationsNow(opt Options) []panel {
 		{
 			kind: stat, title: "Scraped", width: 4, unit: "percentunit", steps: []step{{color: "red"}, {1, "green"}}, empty: "no certscan",
 			help:    "The share of what was scraped of certscan in this range that Prometheus can scrape now.",
-			queries: one("avg("+own("up", "")+ours()+")", "up"), links: []link{opt.runbook("CertscanDown"), opt.runbook("CertscanScrapeFailing")},
+			queries: one("avg("+ofProcess("up", "")+ofCertscan()+")", "up"), links: []link{opt.runbook("CertscanDown"), opt.runbook("CertscanScrapeFailing")},
 		},
 		{
 			kind: stat, title: "Scan lag", width: 4, unit: duration, steps: []step{{color: "green"}, {900, "orange"}, {3600, "red"}}, empty: "not known",
@@ -65,7 +66,7 @@ func operationsNow(opt Options) []panel {
 		{
 			kind: stat, title: "Running for", width: 4, unit: duration, steps: []step{{color: "text"}}, empty: "not known",
 			help:    "Since the last start of the instance that was started last.",
-			queries: one("time() - max("+own("process_start_time_seconds", "")+ours()+")", "uptime"),
+			queries: one("time() - max("+ofProcess("process_start_time_seconds", "")+ofCertscan()+")", "uptime"),
 		},
 	}
 }
@@ -149,22 +150,22 @@ func processes(_ Options) []panel {
 		{
 			kind: timeseries, title: "CPU", width: 8, unit: "percentunit",
 			help:    "Of one core.",
-			queries: course("rate("+own("process_cpu_seconds_total", "[$__rate_interval]")+")"+ours(), "{{instance}}"),
+			queries: course("rate("+ofProcess("process_cpu_seconds_total", "[$__rate_interval]")+")"+ofCertscan(), "{{instance}}"),
 		},
 		{
 			kind: timeseries, title: "Memory", width: 8, unit: "bytes",
 			help: "Resident, and what Go's heap has of it.",
 			queries: []query{
-				{expr: own("process_resident_memory_bytes", "") + ours(), legend: "resident {{instance}}", over: true},
-				{expr: own("go_memstats_alloc_bytes", "") + ours(), legend: "heap {{instance}}", over: true},
+				{expr: ofProcess("process_resident_memory_bytes", "") + ofCertscan(), legend: "resident {{instance}}", over: true},
+				{expr: ofProcess("go_memstats_alloc_bytes", "") + ofCertscan(), legend: "heap {{instance}}", over: true},
 			},
 		},
 		{
 			kind: timeseries, title: "Goroutines and files", width: 8, unit: "short",
 			help: "Both follow the number of handshakes in flight and should not grow beyond that.",
 			queries: []query{
-				{expr: own("go_goroutines", "") + ours(), legend: "goroutines {{instance}}", over: true},
-				{expr: own("process_open_fds", "") + ours(), legend: "files {{instance}}", over: true},
+				{expr: ofProcess("go_goroutines", "") + ofCertscan(), legend: "goroutines {{instance}}", over: true},
+				{expr: ofProcess("process_open_fds", "") + ofCertscan(), legend: "files {{instance}}", over: true},
 			},
 		},
 	}
@@ -180,12 +181,12 @@ func scrape() []panel {
 		{
 			kind: timeseries, title: "Scrape duration", width: 8, unit: "s",
 			help:    "How long Prometheus takes to read the metrics. It has to stay well below the scrape timeout.",
-			queries: course(own("scrape_duration_seconds", "")+ours(), "{{job}} {{instance}} {{shard}}"),
+			queries: course(ofProcess("scrape_duration_seconds", "")+ofCertscan(), "{{job}} {{instance}} {{shard}}"),
 		},
 		{
 			kind: timeseries, title: "Series", width: 8, unit: "short",
 			help:    "Series in one scrape. metrics.detail and the cap bound them.",
-			queries: course(own("scrape_samples_scraped", "")+ours(), "{{job}} {{instance}} {{shard}}"),
+			queries: course(ofProcess("scrape_samples_scraped", "")+ofCertscan(), "{{job}} {{instance}} {{shard}}"),
 		},
 	}
 }
