@@ -96,6 +96,9 @@ func (f *rulesFlags) print(fs *pflag.FlagSet, io streams) error {
 	if err := alerts.Write(&text, f.opt); err != nil {
 		return f.wrong(err)
 	}
+	if m.detail == alerts.DetailNone && !fs.Changed("detail") {
+		fmt.Fprintln(io.err, "certscan: metrics.detail is none, so these are rules on totals; if /metrics/targets is scraped, too, print them with --detail all")
+	}
 	return f.answer(io, text.String())
 }
 
