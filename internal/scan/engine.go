@@ -40,8 +40,8 @@ type Judge interface {
 type Evidence interface {
 	Get(ctx context.Context, n inventory.Need) inventory.Evidence
 
-	// Shared is evidence that is had already and that many need, not to be
-	// changed. Judging with it saves to ask for it and to judge again.
+	// Shared returns evidence already at hand that many targets need; callers must
+	// not modify it. Judging with it first saves a fetch and a second round.
 	Shared() inventory.EvidenceSet
 }
 
@@ -57,8 +57,7 @@ type Memory interface {
 	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
 }
 
-// A Recorder keeps results, and tells in them since when their findings are
-// open. An error ends the run: there is no point in scanning what cannot be
+// A Recorder keeps results and fills in Finding.Since. An error ends the run: there is no point in scanning what cannot be
 // remembered.
 type Recorder interface {
 	Record(ctx context.Context, results []inventory.Result) error
@@ -84,8 +83,8 @@ type Options struct {
 	Work func(inventory.Target) inventory.Work
 
 	// Accepts, if not nil, is asked whether to find out also what the target's
-	// servers accept; last is when one of them was asked longest ago, zero if one
-	// never was. Such as [inventory.AcceptsDue].
+	// servers accept; last is the oldest time any of those that answer was asked,
+	// zero if one never was.
 	Accepts func(t inventory.Target, last time.Time) bool
 
 	// LookAhead is how many targets are taken before the first of them is begun,
@@ -300,11 +299,12 @@ func unlessEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// lastAsked is the earliest time at which a view was last asked what its server
-// accepts; zero if there is one that never was.
+// lastAsked is the earliest time at which a view that answers was last asked what
+// its server accepts; zero if there is one that never was. The dead cannot be
+// asked, and the others need not be for them.
 func lastAsked(known []inventory.KnownView) (last time.Time) {
 	for _, k := range known {
-		if k.View.Offer != inventory.OfferDefault || k.View.Address == "" {
+		if k.View.Offer != inventory.OfferDefault || k.Chain.IsZero() {
 			continue
 		}
 		if k.Accepted == nil {

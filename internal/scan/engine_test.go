@@ -631,6 +631,47 @@ func TestOtherOffersAreComparedWithTheirOwnTime(t *testing.T) {
 	})
 }
 
+// What servers accept is asked of those that answer: one that does not owes no
+// answer, and the others are not asked for it each time.
+func TestWhatServersAcceptIsNotAskedForTheDead(t *testing.T) {
+	t.Parallel()
+	chain := inventory.ChainID([][]byte{[]byte("leaf")})
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	asked := func(days int) *inventory.Accepted { return &inventory.Accepted{At: at.AddDate(0, 0, days)} }
+	for _, tt := range []struct {
+		name  string
+		views []inventory.KnownView
+		want  time.Time
+	}{
+		{"nothing is known", nil, time.Time{}},
+		{"all were asked", []inventory.KnownView{{Chain: chain, LastChain: chain, Accepted: asked(2)}, {Chain: chain, LastChain: chain, Accepted: asked(1)}}, at.AddDate(0, 0, 1)},
+		{"one answers and never was", []inventory.KnownView{{Chain: chain, LastChain: chain, Accepted: asked(2)}, {Chain: chain, LastChain: chain}}, time.Time{}},
+		{"one never answered", []inventory.KnownView{{Chain: chain, LastChain: chain, Accepted: asked(2)}, {}}, at.AddDate(0, 0, 2)},
+		{"one does not answer any more", []inventory.KnownView{{Chain: chain, LastChain: chain, Accepted: asked(2)}, {LastChain: chain}}, at.AddDate(0, 0, 2)},
+		{"one does not answer any more, and was asked long ago", []inventory.KnownView{{Chain: chain, LastChain: chain, Accepted: asked(2)}, {LastChain: chain, Accepted: asked(1)}}, at.AddDate(0, 0, 2)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				target := inventory.Target{Host: "n00000.site0.com", Port: 443, Protocol: inventory.TLS}
+				mem := memory{chains: map[inventory.Fingerprint][][]byte{chain: {[]byte("leaf")}}, known: make(map[string][]inventory.KnownView)}
+				for i, k := range tt.views {
+					k.View = served(target, fmt.Sprintf("192.0.2.%d", i)).View()
+					mem.known[target.Key()] = append(mem.known[target.Key()], k)
+				}
+				var last []time.Time
+				_, err := run(t, t.Context(), scan.Options{Memory: mem, Location: &fleet{answer: healthy}, Accepts: func(_ inventory.Target, at time.Time) bool {
+					last = append(last, at)
+					return false
+				}}, 1)
+				if err != nil || len(last) != 1 || !last[0].Equal(tt.want) {
+					t.Errorf("Run: %v; last asked at %v, want %v", err, last, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // noting judges as [literal] does, and tells what it is given.
 type noting struct{ note func(inventory.Facts) }
 
