@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/lab"
-	"example.com/certscan/internal/scan"
 )
 
 // TestServeBehindAProxy: a proxy replaces the certificates of unrelated public
@@ -92,7 +92,7 @@ store: {path: %s.db}
 		args = append(args, "--resolve", name+"=127.0.0.1")
 	}
 	got := certscan(t, t.Context(), dir, "", append(args, targets...)...)
-	if got.status != exitError || !strings.Contains(got.out, scan.FaultInterception) || strings.Contains(got.out, `"code":"unknown_issuer"`) {
+	if got.status != exitError || !strings.Contains(got.out, inventory.FaultInterception) || strings.Contains(got.out, `"code":"unknown_issuer"`) {
 		t.Errorf("scan: exit status %d, want %d and one fault: %s%s", got.status, exitError, got.out, got.errors)
 	}
 	got = certscan(t, t.Context(), dir, "", "findings", "--db", "DIR/certscan.db", "--since", "1h", "--format", "jsonl")

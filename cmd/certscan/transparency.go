@@ -92,7 +92,7 @@ func (l logList) tellStale(at time.Time, own *scan.OwnSide, note func(string, ..
 		l.list.Date.Format(time.DateOnly))
 	note("%s", m)
 	if own != nil {
-		own.Add(scan.FaultStaleLogList, m)
+		own.Add(inventory.FaultStaleLogList, m)
 	}
 }
 

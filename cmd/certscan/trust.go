@@ -265,7 +265,7 @@ func (t trust) tellStale(own *scan.OwnSide, note func(string, ...any)) {
 	for _, m := range t.stale(now()) {
 		note("%s", m)
 		if own != nil {
-			own.Add(scan.FaultStaleStore, m)
+			own.Add(inventory.FaultStaleStore, m)
 		}
 	}
 }

@@ -180,10 +180,22 @@ type StoreInfo struct {
 	Only bool     `json:"only,omitempty"`
 }
 
+// What may be wrong with the scanner's own side: the codes of an [OwnFault].
+const (
+	FaultNoRoute      = "no_route"           // to an address family
+	FaultLocal        = "local_error"        // such as no file descriptors
+	FaultNoResolver   = "no_resolver"        // no resolver answers
+	FaultNoNetwork    = "no_network"         // every connection failed
+	FaultInterception = "intercepting_proxy" // one unknown issuer on unrelated public names
+	FaultRefused      = "fetch_refused"      // what certificates name is at addresses that are not asked
+	FaultStaleStore   = "trust_store_stale"
+	FaultStaleLogList = "log_list_stale"
+)
+
 // An OwnFault is something wrong with the scanner's own side. It is told once
 // and is not a finding.
 type OwnFault struct {
-	Code    string `json:"code"`    // "no_route", "no_resolver", "no_network", "fd_limit", "intercepting_proxy"
+	Code    string `json:"code"`    // one of the Fault constants
 	Message string `json:"message"` // what, and what to do
 	Count   int    `json:"count"`   // endpoints that it touched
 }

@@ -191,7 +191,7 @@ func TestWhatIsNoInterception(t *testing.T) {
 			if (len(c.Own()) == 1) != tt.proxied || (len(told) == 0) != tt.proxied {
 				t.Errorf("own findings %v, told of %v; an interception: %v", c.Own(), told, tt.proxied)
 			}
-			if slices.Equal(audited, []string{scan.FaultInterception}) != tt.proxied {
+			if slices.Equal(audited, []string{inventory.FaultInterception}) != tt.proxied {
 				t.Errorf("scan has the faults %v, an interception: %v", audited, tt.proxied)
 			}
 		})

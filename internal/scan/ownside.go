@@ -16,18 +16,6 @@ const (
 	mostHeld = firstLimit + parked
 )
 
-// The codes of [inventory.OwnFault].
-const (
-	FaultNoRoute      = "no_route"
-	FaultLocal        = "local_error"
-	FaultNoResolver   = "no_resolver"
-	FaultNoNetwork    = "no_network"
-	FaultInterception = "intercepting_proxy"
-	FaultRefused      = "fetch_refused"
-	FaultStaleStore   = "trust_store_stale"
-	FaultStaleLogList = "log_list_stale"
-)
-
 // OwnSide tells the scanner's own troubles from those of the endpoints, so that
 // one missing route is told once and not as 237 dead servers.
 //
@@ -131,26 +119,26 @@ func (s *OwnSide) correct(r *inventory.Result) {
 			if strings.Contains(o.Address, ":") {
 				family = "IPv6"
 			}
-			s.fault(FaultNoRoute, "this machine has no route to "+family+" addresses: endpoints there were not examined")
+			s.fault(inventory.FaultNoRoute, "this machine has no route to "+family+" addresses: endpoints there were not examined")
 			continue
 		case o.Reach.Status == inventory.ReachLocalError:
-			s.fault(FaultLocal, "this machine could not connect: "+o.Reach.Detail)
+			s.fault(inventory.FaultLocal, "this machine could not connect: "+o.Reach.Detail)
 			continue
 		case s.resolver && o.Reach.Status == inventory.ReachDNSTimeout:
-			s.fault(FaultNoResolver, "no resolver answers: check the network, or name one with --resolver")
+			s.fault(inventory.FaultNoResolver, "no resolver answers: check the network, or name one with --resolver")
 			e.Judgement.Findings = without(e.Judgement.Findings, of(inventory.CodeDNSFailure))
 			continue
 		case s.network && o.Address != "" && len(o.Chain) == 0 && deadConnection(o.Reach.Status):
-			s.fault(FaultNoNetwork, "every connection failed ("+string(o.Reach.Status)+"): check this machine's network and firewall")
+			s.fault(inventory.FaultNoNetwork, "every connection failed ("+string(o.Reach.Status)+"): check this machine's network and firewall")
 			e.Judgement.Findings = without(e.Judgement.Findings, of(inventory.CodeUnreachable))
 			continue
 		case s.issuer != "" && unknown && issuer == s.issuer:
-			s.fault(FaultInterception, intercepted(issuer, "--roots FILE is missing"))
+			s.fault(inventory.FaultInterception, intercepted(issuer, "--roots FILE is missing"))
 			e.Judgement.Findings = without(e.Judgement.Findings, ofIssuer)
 			continue
 		}
 		if refused(e.Judgement.Verdict) {
-			s.fault(FaultRefused, "CRLs or OCSP responders that certificates name have private addresses, and were not asked: --allow-fetch CIDR allows that")
+			s.fault(inventory.FaultRefused, "CRLs or OCSP responders that certificates name have private addresses, and were not asked: --allow-fetch CIDR allows that")
 		}
 		examined = true
 		if o.Resolution != nil && o.Reach.Status != inventory.ReachDNSTimeout {
