@@ -321,7 +321,7 @@ func (e *Exporter) Closed(spans []inventory.FindingSpan) {
 	}
 	for _, t := range changed {
 		t.findings = sortFindings(t.findings)
-		t.calm = max(t.calm, latest(t.findings))
+		t.quietSince = max(t.quietSince, latest(t.findings))
 	}
 	e.shown.Store(e.take(replace(e.shown.Load().targets, changed)))
 }

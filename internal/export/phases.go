@@ -40,7 +40,7 @@ func (p *page) phases() {
 	for _, t := range p.chosen {
 		for i := range t.views {
 			v := &t.views[i]
-			if !v.speaks {
+			if !v.primary {
 				continue
 			}
 			for k, micros := range v.phases {

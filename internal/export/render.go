@@ -27,7 +27,7 @@ func (p *page) choose(list []*target, attention bool) {
 	p.chosen = list
 	if attention {
 		p.chosen = slices.DeleteFunc(slices.Clone(list), func(t *target) bool {
-			return !t.troubled(now, after) && now-t.calm >= int64(linger/time.Second)
+			return !t.troubled(now, after) && now-t.quietSince >= int64(linger/time.Second)
 		})
 	}
 	limit := int64(p.settings.MaxSeries)
@@ -90,8 +90,8 @@ func (t *target) series(now int64, seen marks, phased bool) int64 {
 	}
 	for i := range t.views {
 		v := &t.views[i]
-		if v.speaks {
-			n += truth(!v.vague) + truth(v.reach != inventory.ReachOK) + truth(v.probed != unknown) + truth(v.succeeded != unknown)
+		if v.primary {
+			n += truth(!v.upUnknown) + truth(v.reach != inventory.ReachOK) + truth(v.probed != unknown) + truth(v.succeeded != unknown)
 			if phased {
 				n += v.phases.count()
 			}
@@ -118,7 +118,7 @@ func (p *page) detail() {
 	p.begin(family{"certscan_target_info", gauge, "What the target is, and the labels of its list; always 1."})
 	for _, t := range p.chosen {
 		w := p.series()
-		w.WriteString(t.open)
+		w.WriteString(t.labelPrefix)
 		w.WriteString(t.info)
 		w.WriteString("}")
 		p.end(1)
@@ -130,11 +130,11 @@ func (p *page) detail() {
 // endpoints writes what has the labels target, address and location.
 func (p *page) endpoints() {
 	p.endpoint("certscan_endpoint_up", "Whether the endpoint answered with TLS, as of the last scheduled probe. Absent if the scanner itself was at fault, or the name does not resolve any more.",
-		func(v *view) (int64, bool) { return truth(v.reach == inventory.ReachOK), !v.vague })
+		func(v *view) (int64, bool) { return truth(v.reach == inventory.ReachOK), !v.upUnknown })
 	p.begin(family{"certscan_endpoint_failure", gauge, "Why the endpoint could not be examined; 1 for the current reason only."})
 	for _, t := range p.chosen {
 		for i := range t.views {
-			if v := &t.views[i]; v.speaks && v.reach != inventory.ReachOK {
+			if v := &t.views[i]; v.primary && v.reach != inventory.ReachOK {
 				p.head(v)
 				p.w.WriteString(`",reason="`)
 				p.w.WriteString(string(v.reach))
@@ -170,7 +170,7 @@ func (p *page) endpoint(name, help string, of func(*view) (int64, bool)) {
 	for _, t := range p.chosen {
 		for i := range t.views {
 			v := &t.views[i]
-			if !v.speaks {
+			if !v.primary {
 				continue
 			}
 			if n, ok := of(v); ok {
@@ -186,7 +186,7 @@ func (p *page) endpoint(name, help string, of func(*view) (int64, bool)) {
 // leaves the last one open.
 func (p *page) head(v *view) {
 	w := p.series()
-	w.WriteString(v.head)
+	w.WriteString(v.labelPrefix)
 }
 
 // print writes a fingerprint.
@@ -222,7 +222,7 @@ func (p *page) number(name, help string, of func(*target) (int64, bool)) {
 	for _, t := range p.chosen {
 		if n, ok := of(t); ok {
 			w := p.series()
-			w.WriteString(t.open)
+			w.WriteString(t.labelPrefix)
 			w.WriteString(`"}`)
 			p.end(n)
 		}
@@ -234,7 +234,7 @@ func (p *page) findings() {
 	now := p.now.Unix()
 	one := func(t *target, labels string, n int64) {
 		w := p.series()
-		w.WriteString(t.open)
+		w.WriteString(t.labelPrefix)
 		w.WriteString(`",`)
 		w.WriteString(labels)
 		w.WriteString("}")

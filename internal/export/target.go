@@ -16,10 +16,10 @@ const unknown = math.MinInt64
 
 // A target is what metrics say of one, immutable.
 type target struct {
-	key   string
-	open  string // the first label, target, without its last quote, rendered
-	info  string // the rest of the labels of certscan_target_info, rendered
-	named inventory.Target
+	key         string
+	labelPrefix string // the first label, target, without its last quote, rendered
+	info        string // the rest of the labels of certscan_target_info, rendered
+	named       inventory.Target
 
 	expiry, lifetime int64 // Unix seconds; seconds
 	due              int64 // Unix seconds
@@ -30,14 +30,14 @@ type target struct {
 	views            []view    // sorted
 	findings         []finding // sorted
 	waived           []waived  // sorted
-	calm             int64     // when it last ceased to need attention, Unix seconds
+	quietSince       int64     // when it last ceased to need attention, Unix seconds
 }
 
 // A view is what metrics say of one.
 type view struct {
 	address, location string // rendered
 	labels            string // both, after the label target, without the last quote
-	head              string // the label target and these, in what is gathered for rendering
+	labelPrefix       string // the label target and these, in what is gathered for rendering
 	offer             inventory.Offer
 	reach             inventory.ReachStatus
 	probed, succeeded int64 // Unix seconds, or unknown
@@ -45,9 +45,9 @@ type view struct {
 	issuers           []*certificate
 	tier              inventory.Tier
 	phases            phases
-	speaks            bool // it is the one that counts for its endpoint
+	primary           bool // it is the one that counts for its endpoint
 	good              bool // the certificate that it serves is verified
-	vague             bool // whether it is up is not known
+	upUnknown         bool // whether it is up is not known
 }
 
 // A kind is a sort of finding, shared by all targets that have one.
@@ -79,7 +79,7 @@ func (e *Exporter) record(r *inventory.Result, now time.Time) *target {
 		tier: r.Judgement.Tier, verified: r.Judgement.Verified, retired: r.Retired,
 	}
 	t.named.Sources = nil
-	t.open = `{target="` + value(t.key)
+	t.labelPrefix = `{target="` + value(t.key)
 	if x := r.Judgement.Expiry; x != nil {
 		t.expiry, t.lifetime = x.At.Unix(), int64(r.Judgement.Lifetime/time.Second)
 	}
@@ -90,9 +90,9 @@ func (e *Exporter) record(r *inventory.Result, now time.Time) *target {
 	e.views(t, r, before)
 	e.findingsOf(t, r, before, now)
 	if before != nil {
-		t.calm = before.calm
+		t.quietSince = before.quietSince
 		if before.troubled(now.Unix(), e.settings.StaleAfter) {
-			t.calm = now.Unix()
+			t.quietSince = now.Unix()
 		}
 	}
 	return t
@@ -130,7 +130,7 @@ func (e *Exporter) views(t *target, r *inventory.Result, before *target) {
 	add := func(list []inventory.Endpoint, carried bool) {
 		for i := range list {
 			v := e.view(&list[i])
-			v.vague = v.reach.IsOwnFault() || lost && v.address != ""
+			v.upUnknown = v.reach.IsOwnFault() || lost && v.address != ""
 			if old := before.view(v); old != nil && carried {
 				v.probed = max(v.probed, old.probed)
 			} else if old != nil {
@@ -146,7 +146,7 @@ func (e *Exporter) views(t *target, r *inventory.Result, before *target) {
 	var leaves []*certificate
 	for i := range t.views {
 		v := &t.views[i]
-		v.speaks = i == 0 || t.views[i-1].address != v.address || t.views[i-1].location != v.location
+		v.primary = i == 0 || t.views[i-1].address != v.address || t.views[i-1].location != v.location
 		if len(v.leaves) > 0 && v.offer != inventory.OfferNoSNI && v.reach == inventory.ReachOK {
 			leaves = append(leaves, v.leaves...)
 		}
@@ -169,8 +169,8 @@ func (e *Exporter) once(sorted []view) []view {
 	return out
 }
 
-// compareViews orders views by endpoint, and of one endpoint those that were
-// seen now and the default offer first: the first speaks for it.
+// compareViews orders views by endpoint, and of one endpoint the default offer
+// first: the first is the primary one.
 func compareViews(a, b view) int {
 	rank := func(o inventory.Offer) int { return int(truth(o != inventory.OfferDefault)) }
 	return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.location, b.location),
@@ -293,7 +293,7 @@ func latest(list []finding) (at int64) {
 // stale counts the endpoints whose last examination is too long ago.
 func (t *target) stale(now int64, after time.Duration) (n int64) {
 	for i := range t.views {
-		n += truth(t.views[i].speaks && t.views[i].old(now, after))
+		n += truth(t.views[i].primary && t.views[i].old(now, after))
 	}
 	return n
 }

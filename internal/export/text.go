@@ -111,15 +111,20 @@ func (x *text) newline() {
 	}
 }
 
-// sample writes a series with labels that are rendered already, "" for none.
+// sample writes a series with its labels.
 func (x *text) sample(labels string, v int64) {
+	x.labelled(labels)
+	x.end(v)
+}
+
+// labelled begins a series with labels that are rendered already, "" for none.
+func (x *text) labelled(labels string) {
 	w := x.series()
 	if labels != "" {
 		w.WriteString("{")
 		w.WriteString(labels)
 		w.WriteString("}")
 	}
-	x.end(v)
 }
 
 // fraction ends a series with a number of at most so many decimals.
@@ -132,12 +137,7 @@ func (x *text) fraction(v float64, decimals int) {
 
 // seconds writes a series whose value has a fraction.
 func (x *text) seconds(labels string, v float64) {
-	w := x.series()
-	if labels != "" {
-		w.WriteString("{")
-		w.WriteString(labels)
-		w.WriteString("}")
-	}
+	x.labelled(labels)
 	x.fraction(v, 6)
 }
 

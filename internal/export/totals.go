@@ -124,7 +124,7 @@ func worse(a, b inventory.Tier) inventory.Tier {
 func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 	for i := 0; i < len(t.views); {
 		v, good := &t.views[i], true
-		for first := true; i < len(t.views) && (first || !t.views[i].speaks); i++ {
+		for first := true; i < len(t.views) && (first || !t.views[i].primary); i++ {
 			good = good && (t.views[i].good || t.views[i].offer == inventory.OfferNoSNI)
 			first = false
 		}
@@ -132,7 +132,7 @@ func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 		switch {
 		case v.old(now, staleAfter):
 			state = stateStale
-		case v.vague:
+		case v.upUnknown:
 			state = stateUnknown
 		case v.reach != inventory.ReachOK:
 			state = stateFailing
