@@ -8,9 +8,9 @@ import (
 )
 
 // Clean makes hostile text safe to print: control characters and invalid UTF-8
-// become \x1b, and everything else that does not show or that reorders what
-// does (C1 and bidi controls, zero-width and other blank characters) becomes
-// <U+202E>. Cleaning twice changes nothing more.
+// are escaped as \x1b, invisible and bidirectional control characters (C1,
+// zero-width and other blank ones) as <U+202E>. Cleaning twice changes nothing
+// more.
 func Clean(s string) string {
 	i := firstUnsafe(s)
 	if i < 0 {

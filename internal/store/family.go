@@ -110,7 +110,7 @@ func chainsOf(ctx context.Context, tx *sql.Tx, match func([][]byte) (inventory.F
 // errStop ends a loop over rows early.
 var errStop = errors.New("stop")
 
-// A family is what is above the leaves of chains.
+// A family is the certificates served above a leaf, with the key that signed it.
 type family struct {
 	id       sql.NullInt64
 	verified bool // the leaves have an issuer in common

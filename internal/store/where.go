@@ -110,7 +110,7 @@ func digestRange(digits string) (lo, hi []byte, err error) {
 type place struct {
 	cert     inventory.Fingerprint
 	position int
-	via      inventory.Fingerprint // what made the chain one that was asked for
+	via      inventory.Fingerprint // the certificate that made the chain match
 }
 
 // fewLeaves and fewChains are up to how many are looked for one by one: beyond,

@@ -29,7 +29,7 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 
 	// stored holds what is known to be in the file: chain ids, and certificates
-	// as far as nothing is left to learn about them. It only saves statements.
+	// as far as nothing is left to learn about them; purely an optimisation.
 	stored map[inventory.Fingerprint]struct{}
 
 	families map[string]int64 // ids by content, of those that were asked for
