@@ -49,25 +49,25 @@ func (o *ownFailure) forget(target string) {
 // observe takes an examination into account: how often addresses failed in a
 // row, and whether it is for our side. It reports whether the findings about
 // our own side are others now.
-func (c *Confirm) observe(r *inventory.Result, v *vigil) bool {
+func (c *Confirm) observe(r *inventory.Result, ts *targetState) bool {
 	for i := range r.Endpoints {
 		o := &r.Endpoints[i].Observation
 		switch {
 		case o.Reach.Status == inventory.ReachNoRoute:
 		case !answered(o):
 			if o.Offer == inventory.OfferDefault || o.Offer == inventory.OfferCensus {
-				v.fail(o.Address, 1)
+				ts.fail(o.Address, 1)
 			}
 		default:
-			v.well = true
-			delete(v.failures, o.Address)
+			ts.well = true
+			delete(ts.failures, o.Address)
 		}
 		if o.Address != "" {
-			delete(v.failures, "") // the name was resolved
+			delete(ts.failures, "") // the name was resolved
 		}
 	}
-	v.dropAbsent(r)
-	if len(r.Endpoints) == 0 || !v.well {
+	ts.dropAbsent(r)
+	if len(r.Endpoints) == 0 || !ts.well {
 		return false
 	}
 	was := c.own.is

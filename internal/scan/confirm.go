@@ -46,18 +46,18 @@ type Confirm struct {
 	opt ConfirmOptions
 
 	mu      sync.Mutex
-	targets map[string]*vigil
+	targets map[string]*targetState
 	own     ownFailure
 	proxy   interception
 	round   uint64 // counts results
 }
 
-// A vigil is what is known of the findings of one target.
-type vigil struct {
+// A targetState is what is known of the findings of one target.
+type targetState struct {
 	well     bool               // it answered, and no failure to connect was told since
 	issuer   string             // unknown and not told, when a certificate was seen last
 	failures map[string]*streak // by address; "" is of resolving
-	findings map[inventory.FindingKey]*watch
+	findings map[inventory.FindingKey]*findingState
 }
 
 // A streak is of failures at one address.
@@ -66,16 +66,16 @@ type streak struct {
 	absent   int // examinations of the target in a row for which it had no such address
 }
 
-// A watch is over one finding.
-type watch struct {
+// A findingState is what is known of one finding.
+type findingState struct {
 	open   bool
 	seen   int    // examinations in a row that found it, until it is open
 	absent int    // examinations of the target that said nothing of its subject
 	found  uint64 // round of the result that had it last
 
-	opened  []time.Time       // lately; for what comes and goes
-	finding inventory.Finding // as found last
-	gone    time.Time         // since when it is held open although it is not found
+	opened    []time.Time       // lately; for what comes and goes
+	finding   inventory.Finding // as found last
+	heldSince time.Time         // since when it is held open although it is not found
 }
 
 // An Outcome is what became of the findings of a result.
@@ -97,7 +97,7 @@ func NewConfirm(opt ConfirmOptions) *Confirm {
 	if opt.Interval <= 0 {
 		opt.Interval = time.Hour
 	}
-	return &Confirm{opt: opt, targets: make(map[string]*vigil)}
+	return &Confirm{opt: opt, targets: make(map[string]*targetState)}
 }
 
 // Configure changes the interval.
@@ -120,9 +120,9 @@ const (
 func (c *Confirm) Examined(r *inventory.Result) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := c.vigil(r.Target.Key())
-	failing, proxied := c.observe(r, v), c.sight(r, v, examined)
-	out := c.sift(r, v, examined)
+	ts := c.state(r.Target.Key())
+	failing, proxied := c.observe(r, ts), c.sight(r, ts, examined)
+	out := c.confirm(r, ts, examined)
 	out.Own = failing || proxied
 	return out
 }
@@ -132,7 +132,7 @@ func (c *Confirm) Examined(r *inventory.Result) Outcome {
 func (c *Confirm) Rejudged(r *inventory.Result) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sift(r, c.vigil(r.Target.Key()), rejudged)
+	return c.confirm(r, c.state(r.Target.Key()), rejudged)
 }
 
 // Memory is how far back it counts what was told.
@@ -150,14 +150,14 @@ func (c *Confirm) Memory() time.Duration {
 func (c *Confirm) Remember(s inventory.FindingSpan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, key := c.vigil(s.Target), s.Finding.Key()
+	ts, key := c.state(s.Target), s.Finding.Key()
 	if !s.Closed.IsZero() && s.Reason != inventory.ReasonGone {
-		delete(v.findings, key) // with its subject
+		delete(ts.findings, key) // with its subject
 		return
 	}
-	w := v.watch(key)
-	w.open, w.finding = s.Closed.IsZero(), s.Finding
-	w.opened = lately(append(w.opened, s.Opened), time.Now().Add(-flapIntervals*c.opt.Interval))
+	fs := ts.finding(key)
+	fs.open, fs.finding = s.Closed.IsZero(), s.Finding
+	fs.opened = lately(append(fs.opened, s.Opened), time.Now().Add(-flapIntervals*c.opt.Interval))
 }
 
 // Restore takes up a result that was judged from what is stored. open reports
@@ -168,48 +168,48 @@ func (c *Confirm) Remember(s inventory.FindingSpan) {
 func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) bool, count func(inventory.View) int64) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := c.vigil(r.Target.Key())
+	ts := c.state(r.Target.Key())
 	for i := range r.Endpoints {
 		e := &r.Endpoints[i]
-		v.well = v.well || e.Judgement.Certificate != nil
+		ts.well = ts.well || e.Judgement.Certificate != nil
 		if !answered(&e.Observation) {
-			v.fail(e.Observation.Address, int(count(e.Observation.View())))
+			ts.fail(e.Observation.Address, int(count(e.Observation.View())))
 		}
 	}
 	all(r, func(_ inventory.Subject, e *inventory.Endpoint, findings *[]inventory.Finding) {
 		for _, f := range *findings {
-			switch w := v.watch(f.Key()); {
+			switch fs := ts.finding(f.Key()); {
 			case open(f.Key()):
-				w.open = true
-				v.well = v.well && !ofConnecting(f.Code)
+				fs.open = true
+				ts.well = ts.well && !ofConnecting(f.Code)
 			case e != nil:
-				w.seen = int(count(e.Observation.View()))
+				fs.seen = int(count(e.Observation.View()))
 			default:
-				w.seen = sightingsTell // of the target as a whole: by its views, which were looked at
+				fs.seen = sightingsTell // of the target as a whole: by its views, which were looked at
 			}
 		}
 	})
-	if v.well && len(r.Endpoints) > 0 {
+	if ts.well && len(r.Endpoints) > 0 {
 		a := answer{target: r.Target.Key(), failed: failed(r)}
 		for i := range r.Endpoints {
 			a.at = later(a.at, r.Endpoints[i].Observation.Time)
 		}
 		c.own.last = append(c.own.last, a)
 	}
-	c.sight(r, v, restored)
-	return c.sift(r, v, restored)
+	c.sight(r, ts, restored)
+	return c.confirm(r, ts, restored)
 }
 
 // Hide takes the findings off r that are held back, when r is only shown.
 func (c *Confirm) Hide(r *inventory.Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := c.targets[r.Target.Key()]
-	if v == nil {
+	ts := c.targets[r.Target.Key()]
+	if ts == nil {
 		return
 	}
 	all(r, func(_ inventory.Subject, _ *inventory.Endpoint, findings *[]inventory.Finding) {
-		held := func(f inventory.Finding) bool { w := v.findings[f.Key()]; return w != nil && !w.open }
+		held := func(f inventory.Finding) bool { fs := ts.findings[f.Key()]; return fs != nil && !fs.open }
 		if slices.ContainsFunc(*findings, held) {
 			*findings = slices.DeleteFunc(slices.Clone(*findings), held)
 		}
@@ -228,43 +228,43 @@ func (c *Confirm) Forget(targets []string) {
 	c.own.judge(c.sample(), c.opt.Interval)
 }
 
-func (c *Confirm) vigil(target string) *vigil {
-	v := c.targets[target]
-	if v == nil {
-		v = new(vigil)
-		c.targets[target] = v
+func (c *Confirm) state(target string) *targetState {
+	ts := c.targets[target]
+	if ts == nil {
+		ts = new(targetState)
+		c.targets[target] = ts
 	}
-	return v
+	return ts
 }
 
-func (v *vigil) watch(key inventory.FindingKey) *watch {
-	if v.findings == nil {
-		v.findings = make(map[inventory.FindingKey]*watch)
+func (ts *targetState) finding(key inventory.FindingKey) *findingState {
+	if ts.findings == nil {
+		ts.findings = make(map[inventory.FindingKey]*findingState)
 	}
-	w := v.findings[key]
-	if w == nil {
-		w = new(watch)
-		v.findings[key] = w
+	fs := ts.findings[key]
+	if fs == nil {
+		fs = new(findingState)
+		ts.findings[key] = fs
 	}
-	return w
+	return fs
 }
 
-func (v *vigil) fail(address string, n int) {
-	if v.failures == nil {
-		v.failures = make(map[string]*streak)
+func (ts *targetState) fail(address string, n int) {
+	if ts.failures == nil {
+		ts.failures = make(map[string]*streak)
 	}
-	if v.failures[address] == nil {
-		v.failures[address] = new(streak)
+	if ts.failures[address] == nil {
+		ts.failures[address] = new(streak)
 	}
-	v.failures[address].failures += n
+	ts.failures[address].failures += n
 }
 
 // inRow is how often e's address failed in a row; 0 if e is nil.
-func (v *vigil) inRow(e *inventory.Endpoint) int {
+func (ts *targetState) inRow(e *inventory.Endpoint) int {
 	if e == nil {
 		return 0
 	}
-	if s := v.failures[e.Observation.Address]; s != nil {
+	if s := ts.failures[e.Observation.Address]; s != nil {
 		return s.failures
 	}
 	return 0
@@ -272,8 +272,8 @@ func (v *vigil) inRow(e *inventory.Endpoint) int {
 
 // dropAbsent drops the failures of addresses that the target no longer has. A
 // name that could not be resolved has those of before.
-func (v *vigil) dropAbsent(r *inventory.Result) {
-	if len(v.failures) == 0 || v.failures[""] != nil {
+func (ts *targetState) dropAbsent(r *inventory.Result) {
+	if len(ts.failures) == 0 || ts.failures[""] != nil {
 		return
 	}
 	has := make(map[string]bool)
@@ -289,12 +289,12 @@ func (v *vigil) dropAbsent(r *inventory.Result) {
 			}
 		}
 	}
-	for address, s := range v.failures {
+	for address, s := range ts.failures {
 		if s.absent++; has[address] {
 			s.absent = 0
 		}
 		if s.absent >= absences {
-			delete(v.failures, address)
+			delete(ts.failures, address)
 		}
 	}
 }
@@ -317,8 +317,8 @@ func viewSubject(e *inventory.Endpoint) inventory.Subject {
 	return inventory.Subject{Kind: inventory.SubjectView, ID: e.Observation.View().ID()}
 }
 
-// sift decides over every finding of r.
-func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome) {
+// confirm decides over every finding of r.
+func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (out Outcome) {
 	now := time.Now()
 	late := from == examined && outdated(r, now)
 	behind := c.proxy.behind(r)
@@ -328,25 +328,25 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 		judged[s] = findings
 		kept := (*findings)[:0:0]
 		for _, f := range *findings {
-			w := v.watch(f.Key())
-			again := w.found == c.round // twice in one result
-			w.found, w.absent = c.round, 0
-			w.finding, w.gone = f, time.Time{}
+			fs := ts.finding(f.Key())
+			again := fs.found == c.round // twice in one result
+			fs.found, fs.absent = c.round, 0
+			fs.finding, fs.heldSince = f, time.Time{}
 			if from == examined && !again && (e != nil || s.Kind == inventory.SubjectTarget) {
-				w.seen++
+				fs.seen++
 			}
-			if w.holds(f, behind[s]) {
+			if fs.holds(f, behind[s]) {
 				continue
 			}
-			if !w.open && !c.tell(f, w, v, e, from) {
-				out.Again = out.Again || c.again(f, v, e, from)
+			if !fs.open && !c.tell(f, fs, ts, e, from) {
+				out.Again = out.Again || c.again(f, ts, e, from)
 				continue
 			}
-			if !w.open {
-				w.open = true
-				w.opened = append(lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)), now)
+			if !fs.open {
+				fs.open = true
+				fs.opened = append(lately(fs.opened, now.Add(-flapIntervals*c.opt.Interval)), now)
 				if ofConnecting(f.Code) {
-					v.well = false
+					ts.well = false
 					c.own.forget(r.Target.Key())
 				}
 				out.Opened = append(out.Opened, f)
@@ -357,8 +357,8 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 			*findings = kept
 		}
 	})
-	for key, w := range v.findings {
-		if w.found == c.round {
+	for key, fs := range ts.findings {
+		if fs.found == c.round {
 			continue
 		}
 		findings, spoken := judged[key.Subject]
@@ -366,20 +366,20 @@ func (c *Confirm) sift(r *inventory.Result, v *vigil, from origin) (out Outcome)
 			if from != examined {
 				continue
 			}
-			if w.absent++; w.absent < absences {
+			if fs.absent++; fs.absent < absences {
 				continue
 			}
 		}
-		if w.open && spoken && (late && ofTime(key.Code) || c.comesAndGoes(w, now)) {
-			*findings = append(slices.Clip(*findings), w.finding)
+		if fs.open && spoken && (late && ofTime(key.Code) || c.comesAndGoes(fs, now)) {
+			*findings = append(slices.Clip(*findings), fs.finding)
 			continue
 		}
-		if w.open {
+		if fs.open {
 			out.Closed = append(out.Closed, inventory.Finding{Code: key.Code, Rule: key.Rule, Subject: key.Subject})
 		}
-		w.open, w.seen = false, 0
-		if w.opened = lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)); len(w.opened) == 0 || !spoken {
-			delete(v.findings, key)
+		fs.open, fs.seen = false, 0
+		if fs.opened = lately(fs.opened, now.Add(-flapIntervals*c.opt.Interval)); len(fs.opened) == 0 || !spoken {
+			delete(ts.findings, key)
 		}
 	}
 	return out
@@ -395,20 +395,20 @@ func outdated(r *inventory.Result, now time.Time) bool {
 }
 
 // tell decides whether a finding that is not open opens.
-func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.Endpoint, from origin) bool {
+func (c *Confirm) tell(f inventory.Finding, fs *findingState, ts *targetState, e *inventory.Endpoint, from origin) bool {
 	if !f.Severity.AtLeast(inventory.Warning) {
 		return true
 	}
 	if ofConnecting(f.Code) {
-		return from != restored && max(w.seen, v.inRow(e)) >= failuresToTell && !c.own.is
+		return from != restored && max(fs.seen, ts.inRow(e)) >= failuresToTell && !c.own.is
 	}
 	switch {
 	case from == restored && ofOthers(f.Code):
 		return false // nobody has been asked yet, or looked at
-	case w.seen >= sightingsTell:
+	case fs.seen >= sightingsTell:
 		return true
 	case from == rejudged:
-		return w.seen == 0 // no examination waits to be confirmed
+		return fs.seen == 0 // no examination waits to be confirmed
 	case from == restored:
 		return ofTime(f.Code)
 	}
@@ -416,30 +416,30 @@ func (c *Confirm) tell(f inventory.Finding, w *watch, v *vigil, e *inventory.End
 }
 
 // again reports whether a finding that is held back needs an examination soon.
-func (c *Confirm) again(f inventory.Finding, v *vigil, e *inventory.Endpoint, from origin) bool {
+func (c *Confirm) again(f inventory.Finding, ts *targetState, e *inventory.Endpoint, from origin) bool {
 	switch {
 	case ofConnecting(f.Code) && c.own.is:
 		return false // a sample is asked, and not everybody: that would be the worst moment
 	case from != restored:
 		return true
 	case ofConnecting(f.Code):
-		return v.inRow(e) < failuresToTell // else it was held back before
+		return ts.inRow(e) < failuresToTell // else it was held back before
 	}
 	return !ofOthers(f.Code)
 }
 
 // comesAndGoes reports whether an open finding that is not there is held open.
-func (c *Confirm) comesAndGoes(w *watch, now time.Time) bool {
-	if w.opened = lately(w.opened, now.Add(-flapIntervals*c.opt.Interval)); w.gone.IsZero() {
-		if len(w.opened) < flapOpenings {
+func (c *Confirm) comesAndGoes(fs *findingState, now time.Time) bool {
+	if fs.opened = lately(fs.opened, now.Add(-flapIntervals*c.opt.Interval)); fs.heldSince.IsZero() {
+		if len(fs.opened) < flapOpenings {
 			return false
 		}
-		w.gone = now
+		fs.heldSince = now
 	}
-	if now.Sub(w.gone) < calmIntervals*c.opt.Interval {
+	if now.Sub(fs.heldSince) < calmIntervals*c.opt.Interval {
 		return true
 	}
-	w.opened = nil
+	fs.opened = nil
 	return false
 }
 

@@ -184,11 +184,11 @@ func (p *interception) behind(r *inventory.Result) map[inventory.Subject]bool {
 
 // holds reports whether a finding that is not open waits for the end of the
 // interception, and sees to it that it is confirmed after that.
-func (w *watch) holds(f inventory.Finding, behind bool) bool {
-	if w.open || !behind || !ofIssuer(f.Code) || !f.Severity.AtLeast(inventory.Warning) {
+func (fs *findingState) holds(f inventory.Finding, behind bool) bool {
+	if fs.open || !behind || !ofIssuer(f.Code) || !f.Severity.AtLeast(inventory.Warning) {
 		return false
 	}
-	w.seen = 1
+	fs.seen = 1
 	return true
 }
 
@@ -196,7 +196,7 @@ func (w *watch) holds(f inventory.Finding, behind bool) bool {
 // name. An unknown issuer counts that was not told yet: whose name is told has
 // had it before, and it may be the company's own. It reports whether the
 // findings about our own side are others now.
-func (c *Confirm) sight(r *inventory.Result, v *vigil, from origin) bool {
+func (c *Confirm) sight(r *inventory.Result, ts *targetState, from origin) bool {
 	s := sighting{target: r.Target.Key(), site: site(r.Target)}
 	if s.site == "" {
 		return false
@@ -207,15 +207,15 @@ func (c *Confirm) sight(r *inventory.Result, v *vigil, from origin) bool {
 			continue
 		}
 		s.at = later(s.at, e.Observation.Time)
-		if issuer, unknown := unknownIssuer(*e); unknown && v.untold(e) {
+		if issuer, unknown := unknownIssuer(*e); unknown && ts.untold(e) {
 			s.issuer = issuer
 		}
 	}
 	if s.at.IsZero() { // no certificate
 		return false
 	}
-	before := v.issuer
-	v.issuer = s.issuer
+	before := ts.issuer
+	ts.issuer = s.issuer
 	if from == restored {
 		c.proxy.restore(s)
 		return false
@@ -225,12 +225,12 @@ func (c *Confirm) sight(r *inventory.Result, v *vigil, from origin) bool {
 
 // untold reports whether there are findings about e's issuer that wait to be
 // told, and none is open.
-func (v *vigil) untold(e *inventory.Endpoint) (waits bool) {
+func (ts *targetState) untold(e *inventory.Endpoint) (waits bool) {
 	for _, f := range e.Judgement.Findings {
 		if !ofIssuer(f.Code) || !f.Severity.AtLeast(inventory.Warning) {
 			continue
 		}
-		if w := v.findings[f.Key()]; w != nil && w.open {
+		if fs := ts.findings[f.Key()]; fs != nil && fs.open {
 			return false
 		}
 		waits = true
