@@ -44,7 +44,7 @@ const (
 
 	// reference is the lifetime below which tiers shrink in proportion, unless
 	// another is configured.
-	reference = 90 * day
+	reference = inventory.DefaultReference
 
 	// overdue is the nominal time left at which a renewal is late: a quarter of
 	// the reference. Pipelines renew with a third left, and spread that over less
@@ -88,10 +88,6 @@ type Options struct {
 // DefaultRunbookBase is where the runbooks are looked for unless it is said
 // where they were published.
 const DefaultRunbookBase = "https://example.com/certscan/docs/runbooks"
-
-// DefaultLabels are the labels of targets that alerts carry unless it is said
-// otherwise.
-func DefaultLabels() []string { return []string{"owner", "environment", "platform"} }
 
 // Write prints the rules. An error that is not of w names what in opt is wrong.
 func Write(w io.Writer, opt Options) error {
@@ -140,7 +136,7 @@ var unsafe = regexp.MustCompile(`[\s"'{}\\]`)
 // complete fills in the defaults and checks the rest.
 func (opt Options) complete() (Options, error) {
 	if opt.Tiers == nil {
-		opt.Tiers = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}
+		opt.Tiers = inventory.DefaultTiers()
 	}
 	opt.Tiers = slices.Clone(opt.Tiers)
 	slices.Sort(opt.Tiers)
@@ -149,7 +145,7 @@ func (opt Options) complete() (Options, error) {
 		opt.Reference = reference
 	}
 	if opt.Labels == nil {
-		opt.Labels = DefaultLabels()
+		opt.Labels = inventory.DefaultLabels()
 	}
 	if opt.RunbookBase == "" {
 		opt.RunbookBase = DefaultRunbookBase

@@ -21,21 +21,11 @@ import (
 	"example.com/certscan/internal/inventory"
 )
 
-const (
-	day = 24 * time.Hour
-
-	// reference is the lifetime below which tiers shrink in proportion, unless
-	// another is configured.
-	reference = 90 * day
-)
+const day = 24 * time.Hour
 
 // DefaultDocsBase is where the manual is looked for unless it is said where it
 // was published.
 const DefaultDocsBase = "https://example.com/certscan/docs"
-
-// DefaultLabels are the labels of targets that one can choose by unless it is
-// said otherwise.
-func DefaultLabels() []string { return []string{"owner", "environment", "platform"} }
 
 // Options say what the dashboards are printed for.
 type Options struct {
@@ -97,15 +87,15 @@ var unsafe = regexp.MustCompile(`[\s"'{}$\\]`)
 // complete fills in the defaults and checks the rest.
 func (opt Options) complete() (Options, error) {
 	if opt.Tiers == nil {
-		opt.Tiers = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}
+		opt.Tiers = inventory.DefaultTiers()
 	}
 	opt.Tiers = slices.Clone(opt.Tiers)
 	slices.Sort(opt.Tiers) // the nearest to the expiry first
 	if opt.Reference == 0 {
-		opt.Reference = reference
+		opt.Reference = inventory.DefaultReference
 	}
 	if opt.Labels == nil {
-		opt.Labels = DefaultLabels()
+		opt.Labels = inventory.DefaultLabels()
 	}
 	if opt.DocsBase == "" {
 		opt.DocsBase = DefaultDocsBase

@@ -40,7 +40,7 @@ func (f *metricsFlags) add(fs *pflag.FlagSet, labels string) {
 	f.config.add(fs, "take what is not given as a flag from the configuration of serve, a `FILE` (YAML)")
 	fs.StringVar(&f.tiers, "tiers", "60d,30d,14d,7d,3d", "distances to expiry at which to tell, a `LIST`, for lifetimes of 90 days or more; shorter ones in proportion")
 	fs.BoolVar(&f.absolute, "absolute-tiers", false, "keep tiers at these distances for short lifetimes, too")
-	fs.StringVar(&f.labels, "labels", strings.Join(alerts.DefaultLabels(), ","), labels)
+	fs.StringVar(&f.labels, "labels", strings.Join(inventory.DefaultLabels(), ","), labels)
 }
 
 // shownMetrics are what the daemon shows, as far as rules and dashboards differ

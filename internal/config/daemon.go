@@ -167,10 +167,10 @@ func Default() *Config {
 			Offers:  allOffers(),
 			Accepts: true, Extras: day,
 		},
-		Tiers: Tiers{List: []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}, Reference: 90 * day},
+		Tiers: Tiers{List: inventory.DefaultTiers(), Reference: inventory.DefaultReference},
 		Trust: Trust{Stores: []string{StoreSystem}, Revocation: inventory.RevocationSoft, Profile: "auto"},
 		Metrics: Metrics{
-			Detail: DetailAll, Labels: []string{"owner", "environment", "platform"}, SeriesCap: 2_000_000,
+			Detail: DetailAll, Labels: inventory.DefaultLabels(), SeriesCap: 2_000_000,
 		},
 		Web:   Web{Listen: []string{"127.0.0.1:9887"}, Probe: Probe{Rate: 10, InFlight: 16}},
 		Store: Store{Retention: 400 * day},

@@ -152,7 +152,7 @@ func (s Settings) check() (settings, error) {
 		s.StaleAfter = 150 * time.Minute
 	}
 	if s.Labels == nil {
-		s.Labels = []string{"owner", "environment", "platform"}
+		s.Labels = inventory.DefaultLabels()
 	}
 	used := make(map[string]string)
 	out := settings{Settings: s}

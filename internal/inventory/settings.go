@@ -9,6 +9,21 @@ import (
 	"time"
 )
 
+// DefaultTiers are the distances before expiry at which somebody is told unless
+// others are chosen, the longest first.
+func DefaultTiers() []time.Duration {
+	const day = 24 * time.Hour
+	return []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}
+}
+
+// DefaultReference is the lifetime below which tiers shrink in proportion unless
+// another is chosen.
+const DefaultReference = 90 * 24 * time.Hour
+
+// DefaultLabels are the labels of targets that metrics, rules and dashboards have
+// unless others are chosen.
+func DefaultLabels() []string { return []string{"owner", "environment", "platform"} }
+
 var metricLabel = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // CheckTiers says what is wrong with tiers that rules and dashboards are to tell

@@ -125,9 +125,8 @@ func New(opt Options) (*Judge, error) {
 	if len(opt.Stores) == 0 {
 		return nil, errors.New("verify: a trust store is required")
 	}
-	const day = 24 * time.Hour
 	if opt.Tiers == nil {
-		opt.Tiers = []time.Duration{60 * day, 30 * day, 14 * day, 7 * day, 3 * day}
+		opt.Tiers = inventory.DefaultTiers()
 	}
 	opt.Tiers = slices.Clone(opt.Tiers)
 	slices.Sort(opt.Tiers)
@@ -136,7 +135,7 @@ func New(opt Options) (*Judge, error) {
 		return nil, fmt.Errorf("verify: tier %v is not a distance before expiry", opt.Tiers[0])
 	}
 	if opt.Reference == 0 {
-		opt.Reference = 90 * day
+		opt.Reference = inventory.DefaultReference
 	}
 	if opt.Reference < 0 {
 		return nil, fmt.Errorf("verify: reference lifetime %v is negative", opt.Reference)
