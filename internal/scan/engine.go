@@ -57,8 +57,8 @@ type Memory interface {
 	Target(ctx context.Context, key string) (inventory.StoredTarget, error)
 }
 
-// A Recorder keeps results and fills in Finding.Since. An error ends the run: there is no point in scanning what cannot be
-// remembered.
+// A Recorder keeps results and fills in Finding.Since. An error ends the run:
+// there is no point in scanning what cannot be remembered.
 type Recorder interface {
 	Record(ctx context.Context, results []inventory.Result) error
 }

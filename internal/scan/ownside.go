@@ -11,8 +11,8 @@ const (
 	fewTargets = 3  // fewer unresolved names than this may just be unresolved names
 	fewPeers   = 10 // fewer dead addresses may just be dead
 
-	// While nothing answers, more results are held back: as many as there may be
-	// before the first of those whose turn at their addresses came last.
+	// While nothing answers, more results are held back: as many targets are begun
+	// together, and what answers may come last of them.
 	mostHeld = firstLimit + parked
 )
 

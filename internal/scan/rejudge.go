@@ -21,7 +21,7 @@ const (
 type Rejudge struct {
 	mu      sync.Mutex
 	targets map[string]*deadline
-	due     deadlines
+	due     itemHeap[*deadline]
 	all     time.Time // when All was called last
 	wake    chan struct{}
 }
@@ -197,30 +197,5 @@ func (j *Rejudge) take() (targets []string, wait time.Duration) {
 	return targets, wait
 }
 
-// deadlines have the earliest on top.
-type deadlines []*deadline
-
-func (h deadlines) Len() int           { return len(h) }
-func (h deadlines) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-
-func (h deadlines) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *deadlines) Push(x any) {
-	d := x.(*deadline) //nolint:forcetypeassert // this file pushes nothing else
-	d.index = len(*h)
-	*h = append(*h, d)
-}
-
-// Pop implements [heap.Interface].
-func (h *deadlines) Pop() any {
-	old := *h
-	d := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	d.index = -1
-	return d
-}
+func (d *deadline) before(o *deadline) bool { return d.at.Before(o.at) }
+func (d *deadline) position() *int          { return &d.index }

@@ -36,7 +36,7 @@ type ScheduleOptions struct {
 // evenly, and a restart changes nothing. The interval of a target is
 //
 //   - halved when a third of the certificate's lifetime is left, and quartered
-//     when a tenth is, until a tenth after the end;
+//     when a tenth is, until a tenth of the lifetime past expiry;
 //   - quartered after a failure, doubling again from the fourth in a row on.
 //
 // A slot that was missed runs once, and no slot comes sooner than half an
@@ -45,7 +45,7 @@ type Schedule struct {
 	mu    sync.Mutex
 	opt   ScheduleOptions
 	slots map[string]*slot
-	due   slotHeap // those that are not under way
+	due   itemHeap[*slot] // those that are not under way
 	past  map[string]past
 	seen  time.Time // latest reading of the clock
 	wake  chan struct{}
@@ -56,14 +56,14 @@ type slot struct {
 	target inventory.Target
 	key    string
 	hash   uint64
-	at     time.Time
-	index  int // in the heap; -1 while it is under way
-	again  time.Time
-	turn   int64
+	at     time.Time // when it is due, or was while it is under way
+	index  int       // in the heap; -1 while it is under way
+	again  time.Time // asked for while it is under way: Done brings the next slot forward to it, and clears it
+	turn   int64     // counts examinations, raised by next; begins with the intervals since 1970, so that a restart goes on
 	past
 
-	owed  bool // the extras are to be asked
-	asked bool // and the examination under way does
+	owed  bool // the extras are to be asked: set by next, and by Done after a change; Done clears it when an address answered them
+	asked bool // set by Work: the examination under way asks them
 }
 
 // past is what earlier examinations mean for the next one.
@@ -278,13 +278,13 @@ func (s *Schedule) Soon(target string, d time.Duration) bool {
 	if e == nil {
 		return false
 	}
-	s.bring(e, time.Now().Add(d))
+	s.advance(e, time.Now().Add(d))
 	s.poke()
 	return true
 }
 
-// bring moves a slot forward. Called under mu.
-func (s *Schedule) bring(e *slot, at time.Time) {
+// advance moves a slot forward. Called under mu.
+func (s *Schedule) advance(e *slot, at time.Time) {
 	at = at.Round(0)
 	switch {
 	case e.index < 0: // under way: after that
@@ -308,7 +308,7 @@ func (s *Schedule) Sample(n int) {
 			break
 		}
 		if e.failures == 0 && !e.last.IsZero() && e.index >= 0 && e.at.After(now) {
-			s.bring(e, now)
+			s.advance(e, now)
 			n--
 		}
 	}
@@ -437,40 +437,15 @@ func slotAfter(hash uint64, interval, d time.Duration, after time.Time) time.Tim
 	return time.Unix(0, after.UnixNano()-since+int64(d)).UTC()
 }
 
-// slotHeap has the earliest on top, and of those the one that failed.
-type slotHeap []*slot
-
-func (h slotHeap) Len() int { return len(h) }
-
-func (h slotHeap) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	if !a.at.Equal(b.at) {
-		return a.at.Before(b.at)
+// before has the earliest slot first, and of those the one that failed.
+func (e *slot) before(o *slot) bool {
+	if !e.at.Equal(o.at) {
+		return e.at.Before(o.at)
 	}
-	if (a.failures > 0) != (b.failures > 0) {
-		return a.failures > 0
+	if (e.failures > 0) != (o.failures > 0) {
+		return e.failures > 0
 	}
-	return a.hash < b.hash
+	return e.hash < o.hash
 }
 
-func (h slotHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *slotHeap) Push(x any) {
-	e := x.(*slot) //nolint:forcetypeassert // this file pushes nothing else
-	e.index = len(*h)
-	*h = append(*h, e)
-}
-
-// Pop implements [heap.Interface].
-func (h *slotHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	e.index = -1
-	return e
-}
+func (e *slot) position() *int { return &e.index }
