@@ -167,10 +167,10 @@ func TestWatcherIsConfiguredWhileAListHangs(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 		defer cancel()
 		start := time.Now()
-		var configured time.Duration
+		configured := make(chan time.Duration, 1)
 		time.AfterFunc(time.Minute, func() {
 			w.Configure(source(time.Minute, 3), nil)
-			configured = time.Since(start)
+			configured <- time.Since(start)
 		})
 		var got []string
 		if err := w.Run(ctx, func(f discover.Fleet) error {
@@ -179,8 +179,8 @@ func TestWatcherIsConfiguredWhileAListHangs(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if configured != time.Minute {
-			t.Errorf("configured after %v, want at once after a minute", configured)
+		if after := <-configured; after != time.Minute {
+			t.Errorf("configured after %v, want at once after a minute", after)
 		}
 		if diff := cmp.Diff([]string{"11m0s: 3"}, got); diff != "" {
 			t.Errorf("fleets (-want +got):\n%s", diff)
