@@ -152,7 +152,7 @@ func (c *Confirm) Own() []inventory.Finding {
 	var what []string
 	if c.own.is {
 		f.Since = c.own.since.UTC()
-		what = append(what, fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Until they do, no further target is called unreachable", len(c.own.last)))
+		what = append(what, fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Meanwhile no further target is called unreachable", len(c.own.last)))
 	}
 	if p := &c.proxy; p.issuer != "" {
 		if f.Since.IsZero() || p.since.Before(f.Since) {
