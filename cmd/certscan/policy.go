@@ -100,6 +100,9 @@ func (p *policies) mark(r inventory.Result) {
 	for i := range r.Endpoints {
 		p.waivers.Mark(r.Target, r.Endpoints[i].Judgement.Findings)
 	}
+	for i := range r.Carried {
+		p.waivers.Mark(r.Target, r.Carried[i].Judgement.Findings)
+	}
 	p.waivers.Mark(r.Target, r.Judgement.Findings)
 }
 
