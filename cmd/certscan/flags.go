@@ -197,11 +197,16 @@ func parseIgnores(flags []string) ([]ignore, error) {
 	return ignores, nil
 }
 
-// knownCode refuses what is no finding's code.
+// knownCode refuses what is no code of a finding that targets can have.
 func knownCode(flag, code string) error {
+	if inventory.Code(code).OwnSide() {
+		return usagef("%s: %s is about certscan itself and no target: see certscan findings", flag, code)
+	}
 	var codes []string
 	for _, i := range inventory.Codes() {
-		codes = append(codes, string(i.Code))
+		if !i.Code.OwnSide() {
+			codes = append(codes, string(i.Code))
+		}
 	}
 	if slices.Contains(codes, code) {
 		return nil

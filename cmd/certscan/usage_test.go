@@ -177,6 +177,7 @@ func TestWrongUsage(t *testing.T) {
 		{args: "inventory --format xml", want: `--format "xml" is not known`},
 		{args: "inventory --tier soon", want: `--tier "soon" is not a duration: want such as 36h, 30d or 2w`},
 		{args: "inventory --finding typo", want: `--finding: there is no finding "typo": want one of`},
+		{args: "inventory --finding source_failed", want: "--finding: source_failed is about certscan itself and no target: see certscan findings"},
 		{args: "inventory --label web", want: `--label "web": want KEY=VALUE`},
 		{args: "inventory --at soon", want: `--at "soon" is not a time`},
 		{args: "inventory --roots DIR/missing", want: `--roots: trust store`},
