@@ -39,8 +39,11 @@ type Enumerator interface {
 	Accepts(ctx context.Context, req inventory.ProbeRequest, timeout time.Duration, turn func(context.Context) (done func(inventory.ReachStatus), err error)) inventory.Accepted
 }
 
-// A Gate lets connections through. Enter waits for a turn at the address; an
-// error is ctx's, or a [*LeftAlone]. The caller calls leave with what it saw.
+// A Gate lets connections through. Enter waits for a turn at the address; the
+// caller calls leave with what it saw. A [*LeftAlone] is what was seen before.
+// With any other error there is nothing to observe: ctx has ended, or would
+// before the turn came, or the address is refused by whoever made the gate, who
+// then knows.
 type Gate interface {
 	Enter(ctx context.Context, addr netip.AddrPort) (leave func(inventory.Observation), err error)
 }
@@ -86,9 +89,6 @@ type open struct{}
 func (open) Enter(context.Context, netip.AddrPort) (func(inventory.Observation), error) {
 	return func(inventory.Observation) {}, nil
 }
-
-// Name is the location's name.
-func (l *Local) Name() string { return l.opt.Name }
 
 // Examine yields an observation for each address and offer of w, in no
 // particular order of addresses, or a single one without an address if the name
@@ -265,8 +265,8 @@ func (l *Local) accepts(ctx context.Context, w inventory.Work, a netip.Addr, o *
 	}
 }
 
-// probe makes one probe, retries included, inside one budget. It is not ok only
-// when ctx has ended, and then there is nothing to record.
+// probe makes one probe, retries included, inside one budget. It is not ok when
+// the gate let nothing through or ctx has ended: there is nothing to record.
 func (l *Local) probe(ctx context.Context, w inventory.Work, base inventory.Observation, a netip.Addr, offer inventory.Offer) (inventory.Observation, bool) {
 	leave, err := l.opt.Gate.Enter(ctx, netip.AddrPortFrom(a, w.Target.Port))
 	if alone, ok := errors.AsType[*LeftAlone](err); ok {

@@ -39,9 +39,6 @@ type Options struct {
 	// /etc/hosts if Servers is empty, else to none.
 	HostsFile string
 
-	// Overrides are addresses that take the place of any answer, by name.
-	Overrides map[string][]netip.Addr
-
 	// Timeout is how long one server has for an answer. Defaults to 2 seconds.
 	Timeout time.Duration
 
@@ -63,7 +60,6 @@ type Options struct {
 type Resolver struct {
 	servers  []*server
 	hosts    map[string][]netip.Addr
-	fixed    map[string][]netip.Addr // Overrides
 	timeout  time.Duration
 	attempts int
 	now      func() time.Time
@@ -86,7 +82,7 @@ type flight struct {
 func New(opt Options) (*Resolver, error) {
 	r := &Resolver{
 		timeout: opt.Timeout, attempts: opt.Attempts, now: opt.Now,
-		fixed: make(map[string][]netip.Addr, len(opt.Overrides)), flights: make(map[string]*flight),
+		flights: make(map[string]*flight),
 	}
 	if r.timeout <= 0 {
 		r.timeout = 2 * time.Second
@@ -102,9 +98,6 @@ func New(opt Options) (*Resolver, error) {
 	}
 	r.slots = make(chan struct{}, opt.MaxInFlight)
 	r.buffers.New = func() any { return new([bufferSize]byte) }
-	for name, addrs := range opt.Overrides {
-		r.fixed[canonical(name)] = tidy(addrs)
-	}
 
 	servers, hostsFile := opt.Servers, opt.HostsFile
 	if len(servers) == 0 {
@@ -244,13 +237,6 @@ func (r *Resolver) known(name string) (inventory.Resolution, bool) {
 	res := inventory.Resolution{Name: name, Status: inventory.ReachOK}
 	if a, err := netip.ParseAddr(name); err == nil {
 		res.Addresses = []netip.Addr{a.Unmap()}
-		return res, true
-	}
-	if addrs, ok := r.fixed[name]; ok {
-		res.Server = "override"
-		if res.Addresses = slices.Clone(addrs); len(addrs) == 0 {
-			res.Status, res.Detail = inventory.ReachDNSNoAddress, "overridden by no address"
-		}
 		return res, true
 	}
 	addrs := r.hosts[name]

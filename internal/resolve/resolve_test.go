@@ -272,7 +272,7 @@ func TestForgedAnswersAreIgnored(t *testing.T) {
 	}
 }
 
-func TestHostsAndOverrides(t *testing.T) {
+func TestHostsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	hosts := filepath.Join(dir, "hosts")
@@ -284,19 +284,14 @@ func TestHostsAndOverrides(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("search corp.test\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newResolver(t, resolve.Options{
-		ResolvConf: conf, HostsFile: hosts,
-		Overrides: map[string][]netip.Addr{"Pinned.test": addrs("192.0.2.2", "192.0.2.1"), "nowhere.test": nil},
-	})
+	r := newResolver(t, resolve.Options{ResolvConf: conf, HostsFile: hosts})
 	if diff := cmp.Diff([]string{"192.0.2.53:53", "[2001:db8::53]:53"}, r.Servers()); diff != "" {
 		t.Errorf("servers (-want +got):\n%s", diff)
 	}
 	for name, want := range map[string]inventory.Resolution{
-		"shop.test":    {Status: "ok", Addresses: addrs("192.0.2.7", "2001:db8::7"), Server: "hosts file"},
-		"shop":         {Status: "ok", Addresses: addrs("192.0.2.7"), Server: "hosts file"},
-		"localhost":    {Status: "ok", Addresses: addrs("127.0.0.5"), Server: "hosts file"},
-		"pinned.test":  {Status: "ok", Addresses: addrs("192.0.2.1", "192.0.2.2"), Server: "override"},
-		"nowhere.test": {Status: "dns_no_address", Detail: "overridden by no address", Server: "override"},
+		"shop.test": {Status: "ok", Addresses: addrs("192.0.2.7", "2001:db8::7"), Server: "hosts file"},
+		"shop":      {Status: "ok", Addresses: addrs("192.0.2.7"), Server: "hosts file"},
+		"localhost": {Status: "ok", Addresses: addrs("127.0.0.5"), Server: "hosts file"},
 	} {
 		want.Name = name
 		if diff := cmp.Diff(want, r.Resolve(t.Context(), strings.ToUpper(name)+"."), compareAddrs); diff != "" {
