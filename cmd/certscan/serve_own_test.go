@@ -1,37 +1,19 @@
 package main
 
 import (
-	"log/slog"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"example.com/certscan/internal/export"
 	"example.com/certscan/internal/inventory"
 	"example.com/certscan/internal/policy"
-	"example.com/certscan/internal/scan"
-	"example.com/certscan/internal/server"
-	"example.com/certscan/internal/store"
 )
 
 // What is wrong with certscan itself is as bad as the configuration says.
 func TestSeverityOfOwnFindings(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "certscan.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	e, err := export.New(export.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, e := testLedger(t)
 	e.Loaded()
-	l := &ledger{
-		db: db, judge: new(liveJudge), confirm: scan.NewConfirm(scan.ConfirmOptions{}), rejudge: scan.NewRejudge(),
-		export: display{e, server.NewIndex(nil)}, log: slog.New(slog.DiscardHandler),
-	}
 	rules := inventory.Policy{Severities: []inventory.SeverityRule{{Code: inventory.CodeSourceFailed, Severity: inventory.Critical}}}
 	l.judge.bench.Store(&bench{policies: &policies{rules: policy.New(rules), waivers: policy.NewWaivers(nil, now())}})
 	failed := inventory.Finding{

@@ -499,14 +499,14 @@ func TestHabits(t *testing.T) {
 	}
 }
 
-// What is removed while it is examined does not come back.
-func TestLedgerLeavesOutWhatIsRemoved(t *testing.T) {
-	t.Parallel()
+// testLedger is a ledger over an empty store, with what it exports to.
+func testLedger(t *testing.T) (*ledger, *export.Exporter) {
+	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "certscan.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
 	e, err := export.New(export.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -514,9 +514,16 @@ func TestLedgerLeavesOutWhatIsRemoved(t *testing.T) {
 	l := &ledger{
 		db: db, judge: new(liveJudge), confirm: scan.NewConfirm(scan.ConfirmOptions{}), rejudge: scan.NewRejudge(),
 		export: display{e, server.NewIndex(nil)}, log: slog.New(slog.DiscardHandler), judging: make(map[string]bool), soon: func(string) {},
-		watched: func(target string) bool { return target == "here.example:443" },
 	}
 	l.judge.bench.Store(new(bench))
+	return l, e
+}
+
+// What is removed while it is examined does not come back.
+func TestLedgerLeavesOutWhatIsRemoved(t *testing.T) {
+	t.Parallel()
+	l, _ := testLedger(t)
+	l.watched = func(target string) bool { return target == "here.example:443" }
 	var results []inventory.Result
 	for _, host := range []string{"gone.example", "here.example"} {
 		target := inventory.Target{Host: host, Port: 443, Protocol: inventory.TLS}
@@ -528,7 +535,7 @@ func TestLedgerLeavesOutWhatIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kept []string
-	for target, err := range db.List(t.Context()) {
+	for target, err := range l.db.List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
