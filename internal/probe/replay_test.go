@@ -139,8 +139,10 @@ func TestCertificateBehindARetryIsNone(t *testing.T) {
 	der := issue(t, certSpec{}).Certificate[0]
 	random := "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" +
 		"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
-	retry := slices.Concat([]byte{3, 3}, []byte(random), []byte{0, 0x13, 0x01, 0,
-		0, 12, 0, 43, 0, 2, 3, 4, 0, 51, 0, 2, 0, 23})
+	retry := slices.Concat([]byte{3, 3}, []byte(random), []byte{
+		0, 0x13, 0x01, 0,
+		0, 12, 0, 43, 0, 2, 3, 4, 0, 51, 0, 2, 0, 23,
+	})
 	certificate := append([]byte{0}, prefixed24(append(prefixed24(der), 0, 0))...)
 	flight := append(message(2, retry), message(11, certificate)...)
 	record := append([]byte{22, 3, 3, byte(len(flight) >> 8), byte(len(flight))}, flight...)
