@@ -11,7 +11,7 @@ import (
 // What shows that our own side works ends the suspicion, and nothing else does.
 func TestOwnSideRecovers(t *testing.T) {
 	t.Parallel()
-	is := func(s inventory.ReachStatus, leaf bool, resolved bool) func(o *inventory.Observation) {
+	is := func(s inventory.ReachStatus, leaf, resolved bool) func(o *inventory.Observation) {
 		return func(o *inventory.Observation) {
 			o.Reach.Status = s
 			if leaf {
