@@ -111,9 +111,7 @@ scrape_configs:
   static_configs: [{targets: ['`+at+`']}]
 `, "")
 	for job, url := range map[string]string{"whole": "/metrics", "part": "/metrics/targets?shard=1&shards=3"} {
-		if up := p.query(t, `up{job="`+job+`"}`)[0].value(); up != "1" {
-			t.Errorf("%s: up is %s", job, up)
-		}
+		p.query(t, `up{job="`+job+`"} == 1`) // a busy machine may miss the first second
 		n := 0
 		for line := range strings.Lines(scrape(t, mux, url)) {
 			if line[0] != '#' {
