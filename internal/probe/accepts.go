@@ -122,12 +122,22 @@ func (e *enumeration) ask(ctx context.Context, q question) {
 	defer cancel()
 	deadline, _ := qctx.Deadline()
 	j := job{p: e.p, ctx: qctx, deadline: deadline, req: e.req, serverName: e.req.Target.ServerName()}
-	a, status := j.question(q)
+	a, status := j.guardedQuestion(q)
 	leave(status)
 	if a == answerSilent {
 		e.silent++
 	}
 	e.answers[q.word] = a
+}
+
+// guardedQuestion is question for [job.guarded]'s reason.
+func (j *job) guardedQuestion(q question) (a answer, status inventory.ReachStatus) {
+	defer func() {
+		if recover() != nil {
+			a, status = answerUnknown, inventory.ReachLocalError
+		}
+	}()
+	return j.question(q)
 }
 
 // control asks again for a version that was taken, if the peer has hung up
@@ -221,7 +231,7 @@ func (q question) read(r io.Reader, hello clientHello) (answer, inventory.ReachS
 			return answerOf(err)
 		case typ == messageServerHello:
 			h, err := parseServerHello(msg[messageHead:])
-			if err != nil || h.version != versionTLS13 && !slices.Contains(hello.suites, h.suite) {
+			if err != nil || !slices.Contains(hello.suites, h.suite) {
 				return answerUnknown, inventory.ReachOK // what was not offered is no answer
 			}
 			switch {

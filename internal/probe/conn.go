@@ -31,8 +31,10 @@ func routed(to netip.AddrPort) error {
 
 // connect opens a connection that is ready for a ClientHello: it has the
 // deadline of the job, fails at once when the job's context is canceled, and
-// has spoken STARTTLS if the protocol wants it. Call release when done.
-func (j *job) connect() (conn net.Conn, release func(), failed *inventory.Reach) {
+// has spoken STARTTLS if the protocol wants it. Call what it returns beside the
+// connection when done. (The results have no names: what runs when the context
+// ends must not see them change.)
+func (j *job) connect() (net.Conn, func(), *inventory.Reach) {
 	to := netip.AddrPortFrom(j.req.Address, j.req.Target.Port)
 	start := time.Now()
 	conn, err := j.p.dial(j.ctx, to)
@@ -49,7 +51,7 @@ func (j *job) connect() (conn net.Conn, release func(), failed *inventory.Reach)
 		return nil, nil, &reach
 	}
 	stop := context.AfterFunc(j.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	release = func() {
+	release := func() {
 		stop()
 		_ = conn.Close()
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -320,7 +321,7 @@ func parseCertificate(b []byte, modern bool) (certificateMessage, error) {
 		if len(c.chain) == maxCertsIn {
 			return c, errTooMuch
 		}
-		c.chain = append(c.chain, append([]byte(nil), der...))
+		c.chain = append(c.chain, bytes.Clone(der)) // never nil, also if a server sends one of no length
 		for len(c.chain) == 1 && !exts.Empty() {
 			var typ uint16
 			var body cryptobyte.String

@@ -120,6 +120,22 @@ func TestReplayedChainProvesNothing(t *testing.T) {
 	}
 }
 
+// What a server sends in place of a certificate is kept as it came, and is never
+// taken for nothing having come.
+func TestACertificateOfNoLength(t *testing.T) {
+	t.Parallel()
+	leaf := issue(t, certSpec{}).Certificate[0]
+	for _, chain := range [][][]byte{{{}}, {leaf, {}}} {
+		r := replay{suite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, chain: chain}
+		for _, change := range [][]func(*inventory.ProbeRequest){nil, {census}} {
+			got := examine(t, r.serve(t), change...)
+			if len(got.Chain) != len(chain) || got.Chain[len(chain)-1] == nil {
+				t.Errorf("chain of %d, the last %v; want %d and none nil", len(got.Chain), got.Chain, len(chain))
+			}
+		}
+	}
+}
+
 // The certificate for one kind of key is held to the same bounds.
 func TestPaddedChainForOneKindOfKey(t *testing.T) {
 	t.Parallel()

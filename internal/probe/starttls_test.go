@@ -2,13 +2,17 @@ package probe_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -338,4 +342,31 @@ func peerWords(script []step) []byte {
 		b = append(b, s.says...)
 	}
 	return b
+}
+
+// The time of a probe and that of its connection end in the same moment, and
+// who is told of the one may see what the other left.
+func TestTheEndOfASilentDialogue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var peers sync.WaitGroup
+		p := probe.New(probe.Options{Dialer: dialerFunc(func() net.Conn {
+			client, server := net.Pipe()
+			peers.Go(func() { _, _ = io.Copy(io.Discard, server) })
+			return client
+		})})
+		for range 500 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			got := p.Probe(ctx, inventory.ProbeRequest{
+				Target:  inventory.Target{Host: "mx.example", Port: 25, Protocol: inventory.SMTP},
+				Address: netip.MustParseAddr("192.0.2.1"),
+			})
+			synctest.Wait()
+			cancel()
+			if got.Reach.Status != inventory.ReachTimeout {
+				t.Fatalf("reach = %+v, want a timeout", got.Reach)
+			}
+		}
+		peers.Wait()
+	})
 }

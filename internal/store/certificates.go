@@ -127,6 +127,9 @@ func (b *batch) storeCertificate(f inventory.Fingerprint, der []byte, c *invento
 	if c == nil {
 		c = new(inventory.Certificate)
 	}
+	if der == nil {
+		der = []byte{} // NULL is no certificate, and this was served
+	}
 	var from, to any
 	if !c.NotAfter.IsZero() {
 		from, to = c.NotBefore.Unix(), c.NotAfter.Unix()

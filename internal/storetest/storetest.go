@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		run  func(*fixture)
 	}{
 		{"what was observed comes back as it was", roundTrip},
+		{"a certificate of no length is kept like any other", emptyCertificate},
 		{"an unchanged view is touched and gets no span", unchanged},
 		{"a change makes a span of the past", changed},
 		{"chains that differ only after the leaf are a change", intermediates},

@@ -479,3 +479,18 @@ func hostile(f *fixture) {
 		}
 	}
 }
+
+func emptyCertificate(f *fixture) {
+	t := Target("shop.example")
+	for i, none := range [][]byte{nil, {}} { // what a careless decoder made of it, and what a server sent
+		e := Seen(t, address, hour(i), append(Chain("a"), none))
+		f.record(t, e)
+		if got := f.one(t); got.Chain != inventory.ChainID(e.Observation.Chain) {
+			f.Errorf("Known = %+v, want the chain served", got)
+		}
+		chain, err := f.Chain(f.Context(), inventory.ChainID(e.Observation.Chain))
+		if n := len(e.Observation.Chain); err != nil || len(chain) != n || len(chain[n-1]) != 0 {
+			f.Errorf("Chain = %d certificates, %v; want %d, the last of no length", len(chain), err, n)
+		}
+	}
+}
