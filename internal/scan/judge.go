@@ -164,7 +164,7 @@ func chainFailed(j inventory.Judgement) bool {
 // got. It returns ev with what was got.
 func JudgeWith(ctx context.Context, judge Judge, source Evidence, f inventory.Facts, ev inventory.EvidenceSet, now time.Time) (inventory.Judgement, inventory.EvidenceSet) {
 	for round := 0; ; round++ {
-		j, needs := judge.Judge(f, ev, now)
+		j, needs := guarded(judge, f, ev, now)
 		if len(needs) == 0 || source == nil || round == needRounds {
 			return j, ev
 		}
