@@ -149,7 +149,11 @@ func (s *Source) fetch(ctx context.Context, r Request) (answer Answer, err error
 	if err != nil {
 		return Answer{}, err
 	}
-	defer func() { s.hosts.leave(h, err, ctx.Err() != nil) }()
+	defer func() {
+		body, ok := r.To.(*spool)
+		began := ok && body.file != nil // that the rest of a large file is slow is no silence
+		s.hosts.leave(h, err, began || ctx.Err() != nil)
+	}()
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()

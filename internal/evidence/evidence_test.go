@@ -274,7 +274,7 @@ func TestDeadHost(t *testing.T) {
 			t.Errorf("%d fetches in %v, want the host to be left alone", n.count(), took)
 		}
 		got := s.Get(t.Context(), issuer("http://dead.example/new.crt"))
-		if want := `host "dead.example" did not answer 3 times in a row and is left alone until `; !strings.HasPrefix(got.Error, want) {
+		if want := `not asked: its host is left alone until 2000-01-01T00:05:10Z, because "http://dead.example:80" did not answer 3 times in a row: `; !strings.HasPrefix(got.Error, want) {
 			t.Errorf("error = %q, want %q", got.Error, want)
 		}
 		n.set("*", body("x", -1))

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
 
 // After so many fetches in a row without an answer a host is left alone for
 // silentFor, so that ten thousand certificates that name it cost a few timeouts
-// and not ten thousand.
+// and not ten thousand. A host is a scheme, a name and a port: who names another
+// port of it, where nothing listens, must not keep others from being answered.
 const maxSilences = 3
 
 // maxHosts bounds the hosts whose silence is remembered.
@@ -27,7 +30,7 @@ type hosts struct {
 }
 
 type host struct {
-	name  string
+	name  string // see place
 	slots chan struct{}
 
 	// Under hosts.mu.
@@ -47,19 +50,31 @@ type errSilent struct {
 }
 
 func (e *errSilent) Error() string {
-	return fmt.Sprintf("host %q did not answer %d times in a row and is left alone until %s: %v",
-		e.host, maxSilences, e.until.UTC().Format(time.RFC3339), e.last)
+	return fmt.Sprintf("not asked: its host is left alone until %s, because %q did not answer %d times in a row: %v",
+		e.until.UTC().Format(time.RFC3339), e.host, maxSilences, e.last)
 }
 
 func (e *errSilent) Unwrap() error { return e.last }
 
+// place is the scheme, the name and the port of rawURL. Whatever cannot be parsed
+// is the fetcher's to refuse.
+func place(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return rawURL
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	name := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	return u.Scheme + "://" + net.JoinHostPort(name, port)
+}
+
 // enter waits until one more fetch may go to the host of rawURL. What it
 // returns has to be given to leave.
 func (h *hosts) enter(ctx context.Context, rawURL string) (*host, error) {
-	name := rawURL // whatever cannot be parsed is the fetcher's to refuse
-	if u, err := url.Parse(rawURL); err == nil {
-		name = u.Hostname()
-	}
+	name := place(rawURL)
 	h.mu.Lock()
 	one, ok := h.all[name]
 	if !ok {
@@ -110,12 +125,12 @@ func (h *hosts) admit(ctx context.Context, one *host) error {
 	}
 }
 
-// leave notes how the fetch ended, unless it was not waited for that.
-func (h *hosts) leave(one *host, err error, interrupted bool) {
+// leave notes how the fetch ended, unless that says nothing about the host.
+func (h *hosts) leave(one *host, err error, mute bool) {
 	class, _ := classify(err)
 	h.mu.Lock()
 	switch {
-	case err != nil && (interrupted || errors.Is(err, context.Canceled)): // says nothing about the host
+	case err != nil && (mute || errors.Is(err, context.Canceled)):
 	case err != nil && class == silent:
 		one.silences++
 		if one.silences >= maxSilences {
