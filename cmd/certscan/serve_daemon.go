@@ -48,6 +48,7 @@ type daemon struct {
 
 	db         *store.DB
 	dbPath     string
+	dbFile     os.FileInfo // of dbPath when it was opened
 	signatures *store.Signatures
 	revoked    *store.Revocations
 	evidence   *evidence.Source // asks
@@ -61,6 +62,7 @@ type daemon struct {
 	rejudge    *scan.Rejudge
 	engine     *scan.Engine
 	sources    discover.Watcher
+	watching   bool         // what the sources say was taken over; see watch
 	toldIdle   *serveConfig // of which was told what is for no target; see tellIdle
 	export     *export.Exporter
 	index      *server.Index
@@ -84,6 +86,9 @@ func (d *daemon) open(ctx context.Context) error {
 		return usageError{fmt.Errorf("store.path: %w", err)}
 	}
 	if d.db, err = store.Open(ctx, d.dbPath, store.Options{}); err != nil {
+		return err
+	}
+	if d.dbFile, err = os.Stat(d.dbPath); err != nil {
 		return err
 	}
 	if d.signatures, err = d.db.Signatures(ctx); err != nil {
@@ -112,7 +117,7 @@ func (d *daemon) open(ctx context.Context) error {
 	if d.export, err = export.New(export.Options{
 		Settings: c.exportSettings(), Version: version(), Location: c.Scan.Location,
 		Lag:       func() map[string]time.Duration { return map[string]time.Duration{c.Scan.Location: d.schedule.Lag()} },
-		StoreSize: func() (int64, bool) { return historySize(d.dbPath) },
+		StoreSize: func() (int64, bool) { return historySize(d.dbPath, d.dbFile) },
 	}); err != nil {
 		return err
 	}
@@ -241,7 +246,7 @@ func (d *daemon) run(ctx context.Context) error {
 			return err
 		}
 		close(loaded)
-		d.log.Info("watching", "targets", d.schedule.Len(), "interval", d.present().Scan.Interval, "history", d.dbPath)
+		d.log.Info("watching", "targets", d.schedule.Len(), "interval", d.present().Scan.Interval.String(), "history", d.dbPath)
 		d.tellSystem(notifyReady)
 		return d.upkeep(gctx)
 	})
@@ -292,12 +297,41 @@ func (d *daemon) done(ctx context.Context, r inventory.Result) error {
 	d.schedule.Done(r)
 	if r.Changed && d.watched(r.Target.Key()) {
 		d.soon(r.Target.Key()) // with the other offers, whose certificates may be new as well
-		attrs := []any{"target", r.Target.Key()}
-		if x := r.Judgement.Expiry; x != nil {
-			attrs = append(attrs, "expires", x.At)
+		if err := d.tellReplaced(ctx, r); err != nil {
+			return err
+		}
+		return d.learn(ctx, r.Target.Key())
+	}
+	return nil
+}
+
+// tellReplaced logs of each address what it serves in place of what. The same
+// certificate with others after it is another chain, and no other certificate.
+func (d *daemon) tellReplaced(ctx context.Context, r inventory.Result) error {
+	for i := range r.Endpoints {
+		o := &r.Endpoints[i].Observation
+		id, ok := r.Replaced[o.Address]
+		if !ok || o.Offer != inventory.OfferDefault || len(o.Chain) == 0 {
+			continue
+		}
+		old, err := d.db.Chain(context.WithoutCancel(ctx), id)
+		if err != nil {
+			return fmt.Errorf("what %s served before: %w", o.View().ID(), err)
+		}
+		if len(old) == 0 { // it was forgotten meanwhile
+			continue
+		}
+		before, after := inventory.FingerprintOf(old[0]), inventory.FingerprintOf(o.Chain[0])
+		attrs := []any{"target", r.Target.Key(), "address", o.Address, "certificate", after.String()}
+		if before == after {
+			d.log.InfoContext(ctx, "other chain served", attrs...)
+			continue
+		}
+		attrs = append(attrs, "before", before.String())
+		if c := r.Endpoints[i].Judgement.Certificate; c != nil && !c.NotAfter.IsZero() {
+			attrs = append(attrs, "expires", c.NotAfter)
 		}
 		d.log.InfoContext(ctx, "other certificate served", attrs...)
-		return d.learn(ctx, r.Target.Key())
 	}
 	return nil
 }
@@ -313,9 +347,12 @@ func (d *daemon) learn(ctx context.Context, target string) error {
 
 // watch takes over what the sources say.
 func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
-	var changed []string // those that are told apart by labels may be judged otherwise
+	var added, changed []string // those that are told apart by labels may be judged otherwise
 	for _, t := range f.Targets {
-		if old, watched := d.schedule.Target(t.Key()); watched && !maps.Equal(old.Labels, t.Labels) {
+		switch old, watched := d.schedule.Target(t.Key()); {
+		case !watched:
+			added = append(added, t.Key())
+		case !maps.Equal(old.Labels, t.Labels):
 			changed = append(changed, t.Key())
 		}
 	}
@@ -331,14 +368,25 @@ func (d *daemon) watch(ctx context.Context, f discover.Fleet) error {
 			return err
 		}
 		d.habits.forget(keys)
-		slices.Sort(keys)
-		d.log.InfoContext(ctx, "targets removed", "count", len(keys), "among", strings.Join(keys[:min(3, len(keys))], " "))
+		d.tellTargets(ctx, "targets removed", keys)
 	}
+	if d.watching && len(added) > 0 {
+		d.tellTargets(ctx, "targets added", added)
+	}
+	if len(f.Targets) == 0 && (!d.watching || len(removed) > 0) {
+		d.log.WarnContext(ctx, "there is nothing to watch: no source has a target")
+	}
+	d.watching = true
 	for _, c := range f.Conflicts {
 		d.log.DebugContext(ctx, "sources disagree", "target", c.Target, "label", c.Label, "kept", c.Kept, "from", c.KeptFrom, "dropped", c.Dropped)
 	}
 	d.tellIdle(ctx, f)
 	return d.ledger.ofSources(ctx, f.Sources, f.Findings)
+}
+
+func (d *daemon) tellTargets(ctx context.Context, what string, keys []string) {
+	slices.Sort(keys)
+	d.log.InfoContext(ctx, what, "count", len(keys), "among", strings.Join(keys[:min(3, len(keys))], " "))
 }
 
 // judgeAgain judges what is stored of targets, and keeps what that gives.

@@ -136,6 +136,7 @@ func (l *ledger) show(ctx context.Context, results []inventory.Result, outcomes 
 	for i := range results {
 		l.judge.policies().mark(results[i])
 		l.rejudge.Set(results[i])
+		l.judge.policies().mark(inventory.Result{Target: results[i].Target, Judgement: inventory.TargetJudgement{Findings: outcomes[i].Opened}})
 		l.tell(ctx, results[i].Target.Key(), outcomes[i].Opened, outcomes[i].Closed)
 		if outcomes[i].Again {
 			l.soon(results[i].Target.Key())
@@ -168,11 +169,23 @@ func (l *ledger) allJudged() {
 
 func (l *ledger) tell(ctx context.Context, target string, opened, closed []inventory.Finding) {
 	for _, f := range opened {
-		l.log.InfoContext(ctx, "finding opened", "target", target, "code", f.Code, "severity", f.Severity, "subject", f.Subject.ID, "message", f.Message)
+		l.log.Log(ctx, levelOf(f), "finding opened", "target", target, "code", f.Code, "severity", f.Severity, "subject", f.Subject.ID, "message", f.Message)
 	}
 	for _, f := range closed {
 		l.log.InfoContext(ctx, "finding closed", "target", target, "code", f.Code, "subject", f.Subject.ID)
 	}
+}
+
+// levelOf is how loud the log tells of a finding. What is waived is no news.
+func levelOf(f inventory.Finding) slog.Level {
+	switch {
+	case !f.Counts():
+	case f.Severity == inventory.Critical:
+		return slog.LevelError
+	case f.Severity == inventory.Warning:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // remove forgets targets that nobody names any more; their history stays.
@@ -260,10 +273,10 @@ func (l *ledger) alive() {
 }
 
 // historySize is the size of the history's file with its log, and whether it is
-// known.
-func historySize(path string) (int64, bool) {
+// known: it is not if path is not what was opened any more.
+func historySize(path string, opened os.FileInfo) (int64, bool) {
 	st, err := os.Stat(path)
-	if err != nil {
+	if err != nil || !os.SameFile(st, opened) {
 		return 0, false
 	}
 	size := st.Size()

@@ -192,6 +192,10 @@ type Result struct {
 	Retired int
 }
 
+	// Replaced has the chains, by address, in place of which the default offer was
+	// now answered with another.
+	Replaced map[string]Fingerprint
+
 // A NeedKind says what kind of evidence is missing.
 type NeedKind string
 

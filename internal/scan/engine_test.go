@@ -626,6 +626,8 @@ func TestOtherOffersAreComparedWithTheirOwnTime(t *testing.T) {
 			}
 			if r := got[target.Host]; r.Changed != tt.changed {
 				t.Errorf("%s: changed %v, want %v", tt.name, r.Changed, tt.changed)
+			} else if id, ok := r.Replaced["192.0.2.1"]; ok != tt.changed || ok && id != tt.last {
+				t.Errorf("%s: it replaced %s, want %s", tt.name, id, tt.last)
 			}
 		}
 	})

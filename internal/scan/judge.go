@@ -27,7 +27,12 @@ func (e *Engine) judgeAll(ctx context.Context, r *inventory.Result, known []inve
 		}
 		k := byView[o.View()]
 		delete(byView, o.View())
-		r.Changed = r.Changed || changed(&o, k)
+		if changed(&o, k) {
+			if r.Replaced == nil {
+				r.Replaced = make(map[string]inventory.Fingerprint)
+			}
+			r.Changed, r.Replaced[o.Address] = true, k.LastChain
+		}
 		if k.Accepted != nil && o.TLS != nil && o.TLS.Accepts == nil { // asked more seldom, and remembered
 			facts := *o.TLS
 			k.Accepted.Apply(&facts)
