@@ -2,8 +2,11 @@ package report
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,41 +20,31 @@ import (
 func csvColumns() []string {
 	return []string{
 		"domain", "port", "protocol", "address", "location", "expires", "days_left", "issuer", "owner", "environment",
-		"platform", "names", "key", "serial", "sha256", "trust", "revocation", "status", "findings",
+		"platform", "names", "key", "serial", "sha256", "trust", "revocation", "status", "findings", "labels",
 	}
 }
 
 // csvHandler writes one row per address, and one more for each offer that says
-// something else. It keeps nothing (RFC 4180).
+// something else, sorted (RFC 4180).
 type csvHandler struct {
-	out    *bufio.Writer
-	w      *csv.Writer
-	now    time.Time
-	header bool // was written
-	row    []string
-	flush  time.Time // of the last flush
+	out  io.Writer
+	w    *csv.Writer // into text
+	text bytes.Buffer
+	now  time.Time
+	row  []string
+	rows ordered
 }
 
 func newCSV(w io.Writer, opt Options) *csvHandler {
-	out := bufio.NewWriterSize(w, 64<<10)
-	cw := csv.NewWriter(out)
-	cw.UseCRLF = true
-	return &csvHandler{out: out, w: cw, now: opt.Now, flush: time.Now()}
-}
-
-func (h *csvHandler) start() error {
-	if h.header {
-		return nil
-	}
-	h.header = true
-	return h.w.Write(csvColumns())
+	h := &csvHandler{out: w, now: opt.Now}
+	h.w = csv.NewWriter(&h.text)
+	h.w.UseCRLF = true
+	return h
 }
 
 func (h *csvHandler) Result(r inventory.Result) error {
-	if err := h.start(); err != nil {
-		return err
-	}
-	for _, e := range r.Endpoints {
+	h.text.Reset()
+	for _, e := range inOrder(r.Endpoints) {
 		if !inCSV(r, e) {
 			continue
 		}
@@ -60,26 +53,24 @@ func (h *csvHandler) Result(r inventory.Result) error {
 			return err
 		}
 	}
-	if time.Since(h.flush) < flushEvery {
-		return nil
-	}
-	h.flush = time.Now()
-	return h.flushAll()
+	h.w.Flush()
+	return h.rows.add(r.Target.Key(), h.text.Bytes())
 }
 
 func (h *csvHandler) Close(inventory.ScanInfo, inventory.Summary) error {
-	if err := h.start(); err != nil {
+	h.text.Reset()
+	if err := h.w.Write(csvColumns()); err != nil {
 		return err
 	}
-	return h.flushAll()
-}
-
-func (h *csvHandler) flushAll() error {
 	h.w.Flush()
-	if err := h.w.Error(); err != nil {
+	out := bufio.NewWriterSize(h.out, 64<<10)
+	if _, err := out.Write(h.text.Bytes()); err != nil {
 		return err
 	}
-	return h.out.Flush()
+	if err := h.rows.writeTo(out); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // inCSV reports whether e has a row: there is no column for the offer, so that
@@ -117,7 +108,18 @@ func (h *csvHandler) appendRow(row []string, r inventory.Result, e inventory.End
 		expires, days, field(issuerName(j.Certificate)),
 		field(t.Labels["owner"]), field(t.Labels["environment"]), field(t.Labels["platform"]),
 		field(names), field(key), field(serial), sha, field(trust), field(revocation),
-		field(status), field(codes(j.Findings, r.Judgement.Findings)))
+		field(status), field(codes(j.Findings, r.Judgement.Findings)), field(otherLabels(t.Labels)))
+}
+
+// otherLabels are those that have no column of their own: "cost=7; team=checkout".
+func otherLabels(labels map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if k != "owner" && k != "environment" && k != "platform" {
+			list = append(list, k+"="+labels[k])
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 // field makes text safe as a cell of a spreadsheet: control characters become

@@ -15,11 +15,11 @@ import (
 
 // junitHandler writes JUnit XML, as CI servers read it: a suite for each target,
 // a case for each finding, and a case that passes for each endpoint without one.
-// It keeps nothing.
 type junitHandler struct {
-	w       *bufio.Writer
-	opt     Options
-	started bool
+	out    *bufio.Writer
+	w      bytes.Buffer // the suite at hand
+	opt    Options
+	suites ordered
 }
 
 // A junitCase is one thing that was tested. At most one of the three outcomes is
@@ -43,14 +43,7 @@ const (
 )
 
 func newJUnit(w io.Writer, opt Options) *junitHandler {
-	return &junitHandler{w: bufio.NewWriterSize(w, 64<<10), opt: opt}
-}
-
-func (h *junitHandler) start() {
-	if !h.started {
-		h.started = true
-		h.w.WriteString(xml.Header + `<testsuites name="certscan">` + "\n")
-	}
+	return &junitHandler{out: bufio.NewWriterSize(w, 64<<10), opt: opt}
 }
 
 func (h *junitHandler) Result(r inventory.Result) error {
@@ -65,25 +58,27 @@ func (h *junitHandler) Result(r inventory.Result) error {
 		}
 	}
 	add("", 0, r.Judgement.Findings, false)
-	for i := range r.Endpoints {
-		e := &r.Endpoints[i]
+	for _, e := range inOrder(r.Endpoints) {
 		o := &e.Observation
 		name, took := endpointName(*o), o.Timings.Total()
-		add(name+" ", took, e.Judgement.Findings, !served(*e))
+		add(name+" ", took, e.Judgement.Findings, !served(e))
 		switch {
-		case o.Reach.Status.IsOwnFault() && !served(*e):
+		case o.Reach.Status.IsOwnFault() && !served(e):
 			cases = append(cases, junitCase{
 				name: name + " examined", file: file, line: line, outcome: junitError, kind: string(o.Reach.Status),
 				message: "was not examined: " + o.Reach.Detail,
 			})
 		case len(e.Judgement.Findings) == 0:
-			cases = append(cases, junitCase{name: name, file: file, line: line, took: took, message: verdictWord(*e)})
+			cases = append(cases, junitCase{name: name, file: file, line: line, took: took, message: verdictWord(e)})
 		}
 	}
 	if len(r.Endpoints) == 0 {
 		cases = append(cases, junitCase{name: "examined", file: file, line: line, outcome: junitError, kind: "not_examined", message: "was not examined"})
 	}
-	return h.suite(r.Target.Key(), r.Target.Labels, cases)
+	h.suite(r.Target.Key(), r.Target.Labels, cases)
+	err := h.suites.add(r.Target.Key(), h.w.Bytes())
+	h.w.Reset()
+	return err
 }
 
 // endpointName tells the endpoints of a target apart.
@@ -127,9 +122,8 @@ func (h *junitHandler) finding(f inventory.Finding, unseen bool) junitCase {
 	return c
 }
 
-// suite writes one suite.
-func (h *junitHandler) suite(name string, labels map[string]string, cases []junitCase) error {
-	h.start()
+// suite writes one suite into h.w.
+func (h *junitHandler) suite(name string, labels map[string]string, cases []junitCase) {
 	counts := map[junitOutcome]int{}
 	var took time.Duration
 	for _, c := range cases {
@@ -150,8 +144,22 @@ func (h *junitHandler) suite(name string, labels map[string]string, cases []juni
 	for _, c := range cases {
 		h.test(name, c)
 	}
-	_, err := h.w.WriteString("  </testsuite>\n")
-	return err
+	h.w.WriteString("  </testsuite>\n")
+}
+
+// end writes the suites, those that are sorted and then those in h.w.
+func (h *junitHandler) end() error {
+	if _, err := h.out.WriteString(xml.Header + `<testsuites name="certscan">` + "\n"); err != nil {
+		return err
+	}
+	if err := h.suites.writeTo(h.out); err != nil {
+		return err
+	}
+	h.w.WriteString("</testsuites>\n")
+	if _, err := h.w.WriteTo(h.out); err != nil {
+		return err
+	}
+	return h.out.Flush()
 }
 
 func targetProperties(labels map[string]string) (list [][2]string) {
@@ -209,7 +217,6 @@ func escapeXML(s string) string {
 func inSeconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 
 func (h *junitHandler) Close(info inventory.ScanInfo, sum inventory.Summary) error {
-	h.start()
 	var cases []junitCase
 	for _, f := range sum.Findings {
 		c := h.finding(f, false)
@@ -229,9 +236,6 @@ func (h *junitHandler) Close(info inventory.ScanInfo, sum inventory.Summary) err
 	} else if len(faults) > 0 {
 		whole.message += ": " + strings.Join(faults, "; ")
 	}
-	if err := h.suite("fleet", nil, append(cases, whole)); err != nil {
-		return err
-	}
-	h.w.WriteString("</testsuites>\n")
-	return h.w.Flush()
+	h.suite("fleet", nil, append(cases, whole))
+	return h.end()
 }

@@ -151,7 +151,7 @@ func TestCSVColumns(t *testing.T) {
 	out := write(t, "csv", report.Options{}, fleet()...)
 	golden(t, "fleet.csv", out)
 	rows := parseCSV(t, out)
-	const header = "domain,port,protocol,address,location,expires,days_left,issuer,owner,environment,platform,names,key,serial,sha256,trust,revocation,status,findings"
+	const header = "domain,port,protocol,address,location,expires,days_left,issuer,owner,environment,platform,names,key,serial,sha256,trust,revocation,status,findings,labels"
 	if got := strings.Join(rows[0], ","); got != header {
 		t.Errorf("header %s, want %s", got, header)
 	}
@@ -170,6 +170,8 @@ func TestCSVColumns(t *testing.T) {
 		{"expired.example", "", "expires", "2026-11-20T08:00:00Z"},
 		{"expired.example", "", "status", "expired"},
 		{"expired.example", "", "owner", "web"},
+		{"expired.example", "", "labels", "cost centre=7"},
+		{"quiet.example", "", "labels", ""},
 		{"expired.example", "", "names", "expired.example www.expired.example"},
 		{"chain.example", "", "findings", "incomplete_chain expiring deprecated_tls"},
 		{"chain.example", "", "trust", "incomplete"},
