@@ -10,27 +10,32 @@ const filesBeside = 128
 
 // enoughFiles raises the limit on open files as far as allowed. A concurrency
 // above it is refused if somebody asked for it, and lowered if nobody did: a
-// connection that found no descriptor would look like a dead endpoint.
-func enoughFiles(concurrency *int, asked bool, note func(string, ...any)) error {
+// connection that found no descriptor would look like a dead endpoint. web is how
+// many others may connect to us, which takes at most a quarter of what there is.
+func enoughFiles(concurrency, web *int, asked bool, note func(string, ...any)) error {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		return nil //nolint:nilerr // unknown limit: local_error tells if it is met
 	}
-	if want := uint64(*concurrency + filesBeside); lim.Cur < want && lim.Cur < lim.Max {
+	if want := uint64(*concurrency + *web + filesBeside); lim.Cur < want && lim.Cur < lim.Max {
 		lim.Cur = min(want, lim.Max)
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 			note("raise the limit on open files to %d: %v", lim.Cur, err)
 		}
 		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
 	}
-	switch room := int64(lim.Cur) - filesBeside; {
+	if lim.Cur < uint64(*concurrency+*web+filesBeside) {
+		*web = min(*web, int(lim.Cur/4))
+	}
+	beside := filesBeside + *web
+	switch room := int64(lim.Cur) - int64(beside); {
 	case int64(*concurrency) <= room:
 	case !asked && room > 0:
 		note("the limit of %d open files allows %d connections in flight and not %d: raise it with ulimit -n", lim.Cur, room, *concurrency)
 		*concurrency = int(room)
 	default:
 		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
-			*concurrency, *concurrency+filesBeside, lim.Cur, max(room, 1))
+			*concurrency, *concurrency+beside, lim.Cur, max(room, 1))
 	}
 	return nil
 }

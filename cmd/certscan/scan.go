@@ -259,7 +259,7 @@ func (j *scanJob) prepare(ctx context.Context, args []string) error {
 	if j.settings.counting.policies, err = f.policyFlags.load(j.settings.at); err != nil {
 		return err
 	}
-	if err := enoughFiles(&f.conc, f.concAsked(), j.note); err != nil {
+	if err := enoughFiles(&f.conc, new(int), f.concAsked(), j.note); err != nil {
 		return err
 	}
 	if j.trust == nil {

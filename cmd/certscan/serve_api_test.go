@@ -150,3 +150,46 @@ func TestWebConfigurationThatBreaks(t *testing.T) {
 		}
 	}
 }
+
+// A history that was removed under the daemon is told once, until it changes.
+func TestHistoryThatIsRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, aside := filepath.Join(dir, "certscan.db"), filepath.Join(dir, "aside")
+	if err := os.WriteFile(path, []byte("history"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), dbPath: path, dbFile: opened}
+	nothing := func() error { return nil }
+	said := ""
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want string
+		size bool
+	}{
+		{"in its place", nothing, "", true},
+		{"moved", func() error { return os.Rename(path, aside) }, "it was removed", false},
+		{"still gone, which was said", nothing, "", false},
+		{"another", func() error { return os.WriteFile(path, []byte("new"), 0o600) }, "another file is in its place", false},
+		{"still the other", nothing, "", false},
+		{"put back", func() error { return os.Rename(aside, path) }, "in its place again", true},
+	} {
+		log.Reset()
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		said = d.checkHistory(t.Context(), said)
+		if got := log.String(); (got == "") != (step.want == "") || !strings.Contains(got, step.want) {
+			t.Errorf("%s: the log says %q, want %q", step.name, got, step.want)
+		}
+		if _, known := historySize(path, opened); known != step.size {
+			t.Errorf("%s: the size is known: %t", step.name, known)
+		}
+	}
+}

@@ -130,8 +130,8 @@ func (d *daemon) open(ctx context.Context) error {
 // wire puts together what examines.
 func (d *daemon) wire() error {
 	c := d.atStart
-	concurrency := c.Scan.Concurrency
-	if err := enoughFiles(&concurrency, false, d.note); err != nil {
+	concurrency, connections := c.Scan.Concurrency, server.DefaultConnections
+	if err := enoughFiles(&concurrency, &connections, false, d.note); err != nil {
 		return err
 	}
 	// Whoever asks for a probe chooses how long it may take. What fails for that
@@ -164,7 +164,7 @@ func (d *daemon) wire() error {
 	if err != nil {
 		return err
 	}
-	return d.openWeb()
+	return d.openWeb(connections)
 }
 
 // pinned is w with the addresses that the configuration has for its name.

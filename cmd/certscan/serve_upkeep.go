@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"reflect"
 	"time"
@@ -13,12 +15,12 @@ import (
 	"example.com/certscan/internal/verify"
 )
 
-// upkeep gives systemd its signs of life, and looks at the web configuration. It
-// does nothing that takes long.
+// upkeep gives systemd its signs of life, and looks at the web configuration and
+// at the history's file. It does nothing that takes long.
 func (d *daemon) upkeep(ctx context.Context) error {
-	web := time.NewTicker(time.Minute)
-	defer web.Stop()
-	var webFault string
+	files := time.NewTicker(time.Minute)
+	defer files.Stop()
+	var webFault, lost string
 	alive := make(<-chan time.Time)
 	if d.notify.every > 0 {
 		ticker := time.NewTicker(d.notify.every)
@@ -32,8 +34,9 @@ func (d *daemon) upkeep(ctx context.Context) error {
 		case <-alive:
 			d.ledger.alive()
 			d.tellSystem(notifyAlive)
-		case <-web.C:
+		case <-files.C:
 			webFault = d.checkWeb(ctx, d.atStart.Web.ConfigFile, webFault)
+			lost = d.checkHistory(ctx, lost)
 		}
 	}
 }
@@ -53,6 +56,30 @@ func (d *daemon) checkWeb(ctx context.Context, path, said string) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// checkHistory tells when the history's file was removed or replaced: what is
+// written goes into a file without a name, which is gone with this process, and
+// other commands read another or none. It returns what is wrong, which was said
+// before.
+func (d *daemon) checkHistory(ctx context.Context, said string) string {
+	is := ""
+	switch st, err := os.Stat(d.dbPath); {
+	case errors.Is(err, fs.ErrNotExist):
+		is = "it was removed"
+	case err != nil:
+		is = err.Error()
+	case !os.SameFile(st, d.dbFile):
+		is = "another file is in its place"
+	}
+	switch {
+	case is == said:
+	case is == "":
+		d.log.InfoContext(ctx, "the history is in its place again", "history", d.dbPath)
+	default:
+		d.log.ErrorContext(ctx, "the history is lost with the next restart: put its file back or restart", "history", d.dbPath, "err", is)
+	}
+	return is
 }
 
 // untilMidnight is how long it is to just after the next midnight in UTC.

@@ -16,8 +16,8 @@ import (
 	"example.com/certscan/internal/verify"
 )
 
-// openWeb prepares what is answered over HTTP.
-func (d *daemon) openWeb() error {
+// openWeb prepares what is answered over HTTP, to so many connections at a time.
+func (d *daemon) openWeb(connections int) error {
 	c := d.atStart
 	probe, err := d.prober(c)
 	if err != nil {
@@ -26,7 +26,7 @@ func (d *daemon) openWeb() error {
 	d.probe.Store(&probe)
 	d.web, err = server.New(server.Options{
 		Listen: c.Web.Listen, ConfigFile: c.Web.ConfigFile, ExternalURL: c.Web.ExternalURL, Profiling: c.Web.Profiling,
-		Version: version(), Index: d.index, Fleet: fleetReader{d}, Log: d.log,
+		Version: version(), Index: d.index, Fleet: fleetReader{d}, Connections: connections, Log: d.log,
 		Metrics: d.export.Metrics(), Targets: d.export.Targets(), Reload: d.reload,
 		Probe: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*d.probe.Load()).ServeHTTP(w, r) }),
 	})

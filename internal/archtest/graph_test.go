@@ -89,7 +89,7 @@ func owners() map[string][]string {
 		"github.com/spf13/pflag":                 {wiring},
 		"golang.org/x/crypto":                    {"internal/certfile", "internal/evidence", "internal/lab", "internal/probe", "internal/verify"},
 		"golang.org/x/crypto/x509roots/fallback": {"internal/evidence"},
-		"golang.org/x/net":                       {"internal/discover", "internal/lab", "internal/resolve", "internal/scan", "internal/verify"},
+		"golang.org/x/net":                       {"internal/discover", "internal/lab", "internal/resolve", "internal/scan", "internal/server", "internal/verify"},
 		"golang.org/x/sync":                      {"internal/evidence", "internal/fetch", "internal/location", "internal/resolve", "internal/scan", "internal/server", "internal/soak", wiring},
 		"golang.org/x/sys":                       {wiring, "internal/probe", "internal/report", "internal/scan", "internal/store"},
 		"golang.org/x/term":                      {wiring, "internal/report"},

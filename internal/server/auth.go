@@ -97,6 +97,40 @@ func (s *Server) mayChange(r *http.Request) string {
 	return ""
 }
 
+// byName answers on a listener, and on loopback only to who calls this machine by
+// a name of its own: for a browser, a page of a stranger whose name was let point
+// here is the same site, and would read what it likes. Addresses cannot be led
+// elsewhere, certificates tell over TLS, and who authenticates is no such page.
+func (s *Server) byName(addr net.Addr) http.Handler {
+	if addr.Network() == "unix" || !local(addr) {
+		return s.handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil && !s.named(r.Host) && !s.authenticated(r) {
+			plain(w, http.StatusForbidden, fmt.Sprintf("the request names another host than this machine, %q: "+
+				"use localhost or the address, or set web.external_url to the URL with that name", r.Host))
+			return
+		}
+		s.handler.ServeHTTP(w, r)
+	})
+}
+
+// named reports whether the Host of a request is an address, a name of this
+// machine, or the one by which people know us. Browsers always send one.
+func (s *Server) named(host string) bool {
+	if host == "" || localHost(host) {
+		return true
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if s.known != "" && strings.EqualFold(host, s.known) {
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
 // authenticated reports whether the caller proved who they are: by a client
 // certificate, or by a password, without which nobody gets as far as this.
 func (s *Server) authenticated(r *http.Request) bool {

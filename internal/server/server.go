@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"example.com/certscan/internal/inventory"
@@ -73,20 +74,31 @@ type Options struct {
 	Reload func(context.Context) error
 
 	Grace time.Duration // for requests in flight at the end; default 5s
-	Log   *slog.Logger  // default: discards
+
+	// Connections is how many may be open at a time, on all listeners together;
+	// default [DefaultConnections]. Further ones wait for one of them to close.
+	Connections int
+
+	Log *slog.Logger // default: discards
 }
 
 // A Server listens and answers. Call Listen and Run once.
 type Server struct {
 	opt       Options
 	handler   http.Handler
+	known     string // host of ExternalURL
 	listeners []net.Listener
 }
+
+// DefaultConnections is how many connections may be open at a time. Each takes
+// an open file from what examines.
+const DefaultConnections = 512
 
 // Limits of what strangers may make us hold.
 const (
 	maxHeader    = 16 << 10
 	maxBody      = 4 << 10
+	headTimeout  = 10 * time.Second
 	readTimeout  = 30 * time.Second
 	writeTimeout = 5 * time.Minute // of a large fleet to a slow scraper
 	idleTimeout  = 2 * time.Minute
@@ -107,15 +119,18 @@ func New(opt Options) (*Server, error) {
 	if opt.Grace == 0 {
 		opt.Grace = 5 * time.Second
 	}
-	prefix := ""
+	if opt.Connections == 0 {
+		opt.Connections = DefaultConnections
+	}
+	prefix, known := "", ""
 	if opt.ExternalURL != "" {
 		u, err := url.Parse(opt.ExternalURL)
 		if err != nil {
 			return nil, fmt.Errorf("external URL: %w", err)
 		}
-		prefix = strings.TrimRight(u.Path, "/")
+		prefix, known = strings.TrimRight(u.Path, "/"), u.Hostname()
 	}
-	s := &Server{opt: opt}
+	s := &Server{opt: opt, known: known}
 	page, err := s.newPage()
 	if err != nil {
 		return nil, fmt.Errorf("page: %w", err)
@@ -191,7 +206,8 @@ func (s *Server) Listen(ctx context.Context) error {
 			s.close()
 			return fmt.Errorf("listen on %s: %w", address, err)
 		}
-		s.listeners = append(s.listeners, l)
+		// A share each: one that is overrun leaves the others theirs.
+		s.listeners = append(s.listeners, netutil.LimitListener(l, max(1, s.opt.Connections/len(s.opt.Listen))))
 		if open && !local(l.Addr()) {
 			s.opt.Log.WarnContext(ctx, "everybody who reaches this address can read the inventory: web.config_file sets authentication", "address", l.Addr().String())
 		}
@@ -244,8 +260,8 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		// One each: exporter-toolkit changes the server that it is given.
 		srv := &http.Server{
-			Handler:           s.handler,
-			ReadHeaderTimeout: readTimeout,
+			Handler:           s.byName(l.Addr()),
+			ReadHeaderTimeout: headTimeout,
 			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
