@@ -12,6 +12,7 @@ const (
 	tagContext0    = 0xa0
 
 	constructed = 0x20
+	tagNumber   = 0x1f // without class and form
 )
 
 // maxDepth bounds the nesting that is followed. Certificates and their

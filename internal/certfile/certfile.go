@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 	"unicode/utf16"
 )
 
@@ -33,6 +34,9 @@ var ErrNoCertificate = errors.New("no certificate in it")
 type Options struct {
 	// Passwords for PKCS #12 files, tried in order after the empty one.
 	Passwords []string
+
+	opening  chan struct{} // has an entry while a PKCS #12 file is being opened; of one run
+	patience time.Duration // 0 is the constant
 }
 
 // A Found is one certificate in a file.

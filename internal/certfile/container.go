@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -70,6 +72,49 @@ func (p *parser) pkcs7(data []byte, line int) {
 	}
 }
 
+// patience is how long one password of a PKCS #12 file may take. What can be seen
+// of the file without it is [affordable], and takes a second at most.
+const patience = 5 * time.Second
+
+var errImpatient = errors.New("PKCS #12 takes too long to open")
+
+// withPatience gives open up when it takes too long. The library decrypts keys,
+// which are of no use here, with as many rounds as the encrypted part says, and
+// cannot be stopped: it goes on, and until it is done nothing else is begun that
+// may not end either.
+func (p *parser) withPatience(open func() ([]*x509.Certificate, error)) ([]*x509.Certificate, error) {
+	type opened struct {
+		certs []*x509.Certificate
+		err   error
+	}
+	if p.opt.opening == nil {
+		p.opt.opening = make(chan struct{}, 1)
+	}
+	select {
+	case p.opt.opening <- struct{}{}:
+	default:
+		return nil, fmt.Errorf("%w: an earlier one is still being opened", errImpatient)
+	}
+	limit := patience
+	if p.opt.patience > 0 {
+		limit = p.opt.patience
+	}
+	done := make(chan opened, 1)
+	go func() {
+		certs, err := open()
+		<-p.opt.opening // before the next password is tried
+		done <- opened{certs, err}
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		return o.certs, o.err
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: more than %v, which its rounds of key derivation may be made for; openssl pkcs12 -nokeys makes PEM of it", errImpatient, limit)
+	}
+}
+
 // maxIterations bounds the work that a PKCS #12 file may ask for. OpenSSL and
 // Windows write 2,048, Java 10,000.
 const maxIterations = 1_000_000
@@ -87,8 +132,11 @@ func (p *parser) pkcs12(data []byte) {
 		return
 	}
 	for _, password := range append([]string{""}, p.opt.Passwords...) {
-		certs, err := openPKCS12(pfx.full, password)
+		certs, err := p.withPatience(func() ([]*x509.Certificate, error) { return openPKCS12(pfx.full, password) })
 		switch {
+		case errors.Is(err, errImpatient):
+			p.problem(0, "%w", err)
+			return
 		case err == nil:
 			for _, c := range certs {
 				p.add(c.Raw, 0)
@@ -134,20 +182,27 @@ func wrongPassword(err error) bool {
 	return errors.Is(err, pkcs12.ErrIncorrectPassword) || strings.Contains(err.Error(), pkcs12.ErrDecryption.Error())
 }
 
+// leastSafe is less than the bytes of a bag with an iteration count: its three
+// object identifiers and eight headers alone.
+const leastSafe = 40
+
 // affordable reports whether no iteration count that can be seen without the
 // password is above the limit. All of them stand after their salt: an INTEGER
-// after an OCTET STRING, which occurs nowhere else in such a file.
+// after an OCTET STRING, which occurs nowhere else in such a file. The library
+// looks at the number of the salt's tag only, and so does this. What cannot be
+// read here may be readable there, so it is not affordable.
 func affordable(e element, depth int) bool {
-	if depth > maxDepth {
+	parts := e.children()
+	if depth > maxDepth || parts == nil && len(e.content) > 0 {
 		return false
 	}
-	parts := e.children()
 	for i, c := range parts {
-		if i > 0 && c.tag == tagInteger && parts[i-1].tag == tagOctetString && integer(c.content) > maxIterations {
+		if i > 0 && c.tag == tagInteger && parts[i-1].tag&tagNumber == tagOctetString && integer(c.content) > maxIterations {
 			return false
 		}
-		// The safe contents are DER inside an OCTET STRING.
-		nested := c.tag&constructed != 0 || c.tag == tagOctetString && bytes.HasPrefix(c.content, []byte{tagSequence})
+		// The safe contents are DER inside an OCTET STRING. Shorter ones are random,
+		// and hold no safe with a count.
+		nested := c.tag&constructed != 0 || c.tag == tagOctetString && len(c.content) >= leastSafe && bytes.HasPrefix(c.content, []byte{tagSequence})
 		if nested && !affordable(c, depth+1) {
 			return false
 		}
