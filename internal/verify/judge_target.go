@@ -39,7 +39,7 @@ func (j *Judge) JudgeTarget(t inventory.Target, views []inventory.Endpoint, now 
 		find(inventory.CodeDNSFailure, "the name resolves, but only in part, so there may be addresses that were not examined: "+half)
 		out.Findings[len(out.Findings)-1].Severity = inventory.Warning
 	}
-	if m := ownFault(views); m != "" {
+	if m := routeless(views); m != "" {
 		find(inventory.CodeUnreachable, m)
 	}
 	if m := disagreement(views); m != "" {
@@ -121,15 +121,16 @@ func verified(views []inventory.Endpoint) *bool {
 	return &all
 }
 
-// ownFault says that nothing of the target could be examined because of the
-// scanner's own side. One address without a route is not worth a word; a target
-// that nobody looked at is.
-func ownFault(views []inventory.Endpoint) string {
+// routeless says that nothing of the target can be examined because this machine
+// has no way there. One address without a route is not worth a word; a target
+// that nobody can look at is. What the system refuses for a while, such as a
+// further open file, is neither: it speaks of no target.
+func routeless(views []inventory.Endpoint) string {
 	if len(views) == 0 {
 		return ""
 	}
 	for _, v := range views {
-		if !v.Observation.Reach.Status.IsOwnFault() || len(v.Observation.Chain) > 0 {
+		if v.Observation.Reach.Status != inventory.ReachNoRoute || len(v.Observation.Chain) > 0 {
 			return ""
 		}
 	}

@@ -38,6 +38,9 @@ func TestTarget(t *testing.T) {
 	}
 	down := func(f *inventory.Facts) { f.Observation.Reach.Status = inventory.ReachTimeout }
 	noRoute := func(f *inventory.Facts) { f.Observation.Reach.Status = inventory.ReachNoRoute }
+	noFile := func(f *inventory.Facts) {
+		f.Observation.Reach = inventory.Reach{Status: inventory.ReachLocalError, Detail: "connect: too many open files"}
+	}
 	census := func(f *inventory.Facts) {
 		f.Observation.Offer = inventory.OfferCensus
 		f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureCensus}
@@ -73,7 +76,9 @@ func TestTarget(t *testing.T) {
 		{name: "down, and counting down", views: []seen{{"192.0.2.1", nil, lastSeen}}, tier: "14d", verified: no},
 		{name: "never seen", views: []seen{{"192.0.2.1", nil, down}}, verified: no},
 		{name: "one family without route", views: []seen{{"192.0.2.1", fresh, nil}, {"2001:db8::1", nil, noRoute}}, verified: yes},
-		{name: "nothing but our own fault", views: []seen{{"2001:db8::1", nil, noRoute}}, codes: []string{"unreachable"}, mentions: "not examined"},
+		{name: "no way there", views: []seen{{"2001:db8::1", nil, noRoute}}, codes: []string{"unreachable"}, mentions: "not examined"},
+		{name: "no file to connect with", views: []seen{{"192.0.2.1", nil, noFile}}},
+		{name: "no file, and no way", views: []seen{{"192.0.2.1", nil, noFile}, {"2001:db8::1", nil, noRoute}}},
 		{name: "no RSA key is no failure", views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", nil, noRSA}}, verified: yes},
 		{name: "no views", views: nil},
 
