@@ -151,7 +151,7 @@ func (s *Source) fetch(ctx context.Context, r Request) (answer Answer, err error
 	}
 	defer func() {
 		body, ok := r.To.(*spool)
-		began := ok && body.file != nil // that the rest of a large file is slow is no silence
+		began := ok && (body.file != nil || body.err != nil) // that the rest of a large file is slow is no silence
 		s.hosts.leave(h, err, began || ctx.Err() != nil)
 	}()
 	select {
@@ -171,6 +171,9 @@ func (s *Source) whole(ctx context.Context, r remembered) (remembered, error) {
 	if s.opt.ReadCRL == nil {
 		return r, errors.New("CRLs are not read")
 	}
+	name := stem(r.evidence.Need.URL)
+	s.files.hold(name)
+	defer s.files.letGo(name)
 	f, err := s.files.open(r.evidence.Need.URL)
 	if err != nil {
 		return r, err

@@ -82,6 +82,10 @@ type Options struct {
 	CRLDir   string // where CRLs are kept; defaults to a directory that Close removes
 	CRLBytes int64  // of one list at most; defaults to 128 MiB
 
+	// DirBytes bounds CRLDir in octets; defaults to 1 GiB. What was used longest
+	// ago is removed first, and nothing that is in use.
+	DirBytes int64
+
 	// Offline answers from what is kept, however old, and asks nobody. Somebody
 	// else may: what has expired or is missing is looked up again each time.
 	Offline bool
@@ -96,6 +100,7 @@ type Options struct {
 
 const (
 	defaultCRLBytes   = 128 << 20
+	defaultDirBytes   = 1 << 30
 	defaultTableBytes = 128 << 20
 
 	// maxShared bounds what [Source.Shared] returns.
@@ -145,7 +150,12 @@ func New(opt Options) (*Source, error) {
 		slots:   make(chan struct{}, cmp.Or(opt.Concurrency, 128)),
 		readers: make(chan struct{}, maxReaders),
 		hosts:   hosts{limit: cmp.Or(opt.PerHost, 8), now: opt.Now, all: make(map[string]*host)},
-		files:   files{dir: opt.CRLDir},
+		files: files{
+			dir: opt.CRLDir, limit: cmp.Or(opt.DirBytes, defaultDirBytes), held: make(map[string]int),
+			full: func(dir string, limit int64) {
+				opt.Log.Warn("the directory of CRLs is full: those that were used longest ago are removed", "dir", dir, "bytes", limit)
+			},
+		},
 		memory:  newMemory(cmp.Or(opt.MemoryBytes, 16<<20)),
 		lists:   newMemory(cmp.Or(opt.TableBytes, defaultTableBytes)),
 		running: make(map[inventory.Need]*flight),

@@ -41,9 +41,17 @@ type note struct {
 
 // files are CRLs in a directory, one process writing at a time.
 type files struct {
-	mu   sync.Mutex
-	dir  string // under mu; "" until a temporary one is made
-	temp bool   // under mu; dir is to be removed
+	limit int64                         // of the directory in octets
+	full  func(dir string, limit int64) // told once that lists are removed for it
+
+	mu      sync.Mutex
+	dir     string         // under mu; "" until a temporary one is made
+	temp    bool           // under mu; dir is to be removed
+	counted bool           // under mu; used is right
+	used    int64          // under mu; octets in the directory, or more
+	spooled int64          // under mu; of these in files that are being written
+	held    map[string]int // under mu; what must not be removed, see hold
+	told    bool           // under mu
 }
 
 // path returns a file's path, or an error if there is no directory yet.
@@ -53,8 +61,13 @@ func (f *files) path(url, suffix string) (string, error) {
 	if f.dir == "" {
 		return "", fs.ErrNotExist
 	}
+	return filepath.Join(f.dir, stem(url)+suffix), nil
+}
+
+// stem begins the names of the files of the list at url.
+func stem(url string) string {
 	id := sha256.Sum256([]byte(url))
-	return filepath.Join(f.dir, hex.EncodeToString(id[:])+suffix), nil
+	return hex.EncodeToString(id[:])
 }
 
 // note returns what is known of the list at url.
@@ -77,7 +90,8 @@ func (f *files) note(url string) (note, error) {
 	return n, nil
 }
 
-// open opens the body of the list at url, and says that it was of use.
+// open opens the body of the list at url, and says that it was of use. The caller
+// holds the list.
 func (f *files) open(url string) (*os.File, error) {
 	path, err := f.path(url, bodySuffix)
 	if err != nil {
@@ -102,6 +116,9 @@ func (f *files) use(url string) {
 
 // keep gives the body its place, nil if it has it already, and notes n.
 func (f *files) keep(body *spool, n note) error {
+	name := stem(n.URL)
+	f.hold(name)
+	defer f.letGo(name)
 	if body != nil {
 		path, err := f.path(n.URL, bodySuffix)
 		if err == nil {
@@ -142,7 +159,11 @@ func (f *files) create() (*os.File, error) {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return nil, err
 	}
-	return os.CreateTemp(f.dir, newPrefix)
+	file, err := os.CreateTemp(f.dir, newPrefix)
+	if err == nil {
+		f.held[filepath.Base(file.Name())]++ // before anybody makes room
+	}
+	return file, err
 }
 
 // close removes a temporary directory.
@@ -161,16 +182,25 @@ func (f *files) close() error {
 type spool struct {
 	files *files
 	file  *os.File
+	size  int64 // of the file in octets
+	taken int64 // of the directory in octets
 	err   error // the first of writing: a fault of ours and not of who sent it
 }
 
 // Write implements [io.Writer].
 func (s *spool) Write(b []byte) (n int, err error) {
-	if s.file == nil && s.err == nil {
+	if s.err == nil && s.file == nil {
 		s.file, s.err = s.files.create()
+	}
+	size := s.size + int64(len(b))
+	if more := blocks(size) - s.taken; s.err == nil && more > 0 {
+		if s.err = s.files.take(more, size); s.err == nil {
+			s.taken += more
+		}
 	}
 	if s.err == nil {
 		n, s.err = s.file.Write(b)
+		s.size += int64(n)
 	}
 	return n, s.err
 }
@@ -195,8 +225,15 @@ func (s *spool) rename(path string) error {
 	if err := os.Rename(name, path); err != nil {
 		return err
 	}
-	s.file = nil
+	s.done(true)
 	return nil
+}
+
+// done gives back what was held for writing.
+func (s *spool) done(stays bool) {
+	s.files.give(s.taken, stays)
+	s.files.letGo(filepath.Base(s.file.Name()))
+	s.file, s.taken = nil, 0
 }
 
 // discard removes what has not been given a name.
@@ -204,6 +241,7 @@ func (s *spool) discard() {
 	if s.file != nil {
 		s.file.Close()
 		os.Remove(s.file.Name())
+		s.done(false)
 	}
 }
 
