@@ -52,10 +52,11 @@ type answer struct {
 	counting counting
 	file     *replaceFile // nil: standard output
 	badRows  int          // of the target lists
+	unrooted unrooted
 }
 
 func newAnswer(io streams, f outputFlags, at time.Time, c counting) (*answer, error) {
-	a := &answer{fleet: verify.NewFleet(), counting: c}
+	a := &answer{fleet: verify.NewFleet(), counting: c, unrooted: make(unrooted)}
 	a.tally.Now = at
 	w, opt, err := a.open(io, f)
 	if err != nil {
@@ -89,6 +90,7 @@ func (a *answer) result(r inventory.Result) error {
 	a.counting.mark(r.Target, r.Judgement.Findings)
 	a.tally.Add(r)
 	a.fleet.Add(r)
+	a.unrooted.add(r)
 	return a.handler.Result(r)
 }
 

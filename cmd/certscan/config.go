@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -120,9 +121,10 @@ func checkConfig(ctx context.Context, io streams, path string, formOnly bool) er
 	if err != nil {
 		return err
 	}
-	listed := 0
+	listed, unread := 0, false
 	for _, s := range cfg.Sources {
 		listed += len(s.Targets)
+		unread = unread || formOnly && len(s.Files) > 0
 		if len(s.Files) == 0 || formOnly {
 			continue
 		}
@@ -137,12 +139,16 @@ func checkConfig(ctx context.Context, io streams, path string, formOnly bool) er
 	}
 	switch {
 	case len(cfg.Sources) == 0:
-		note("%s names no sources: certscan serve needs some, scan --policy does not", path)
-	case listed == 0:
+		note("%s names no sources, so there is nothing to watch: certscan serve needs sources with targets or files, scan --policy needs none", path)
+	case listed == 0 && !unread:
 		note("%s: no source has a target, so nothing would be watched", path)
 	}
-	_, err = fmt.Fprintf(io.out, "%s: good (sources: %d, targets: %d, rules: %d, waivers: %d)\n",
-		report.Clean(path), len(cfg.Sources), listed, len(cfg.Policy.Rules), len(cfg.Waivers))
+	targets := strconv.Itoa(listed)
+	if unread {
+		targets += " and those of files, which were not read"
+	}
+	_, err = fmt.Fprintf(io.out, "%s: good (sources: %d, targets: %s, rules: %d, waivers: %d)\n",
+		report.Clean(path), len(cfg.Sources), targets, len(cfg.Policy.Rules), len(cfg.Waivers))
 	return err
 }
 
@@ -194,6 +200,10 @@ file that the configuration names, so what it prints has no secrets.`,
 				if cfg, err = file.load(); err != nil {
 					return err
 				}
+			}
+			if cfg.Store.Path == "" {
+				// Who has no state directory has no default.
+				cfg.Store.Path, _ = historyPath("", io.env)
 			}
 			text, err := cfg.YAML()
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -47,7 +48,8 @@ Exit status:
 // printed already.
 var errFindings = errors.New("findings")
 
-// usageError marks an error of the caller's, answered with a pointer to --help.
+// usageError marks an error of the caller's, answered with a pointer to --help
+// unless it is about a file.
 type usageError struct{ error }
 
 func (u usageError) Unwrap() error { return u.error }
@@ -128,10 +130,20 @@ func run(ctx context.Context, args []string, io streams) int {
 		fmt.Fprintf(io.err, "certscan: %s\n", report.Clean(line))
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintf(io.err, "Run '%s --help' for usage.\n", called(cmd, args))
+		if !ofFile(err) {
+			fmt.Fprintf(io.err, "Run '%s --help' for usage.\n", called(cmd, args))
+		}
 		return exitUsage
 	}
 	return exitError
+}
+
+// ofFile reports whether what is wrong is a file or in one, so that the help of
+// the command has no answer.
+func ofFile(err error) bool {
+	_, inside := errors.AsType[config.Problems](err)
+	_, path := errors.AsType[*fs.PathError](err)
+	return inside || path || errors.Is(err, fs.ErrNotExist)
 }
 
 // linesOf is what to tell of err: one line, unless it is about many places in a

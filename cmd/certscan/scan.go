@@ -460,6 +460,7 @@ func (j *scanJob) run(ctx context.Context) (err error) {
 		return err
 	}
 	j.settings.counting.policies.tell(j.note, !interrupted)
+	out.unrooted.tell(*j.trust, j.note)
 	if !interrupted {
 		j.trust.tellUnmet(j.plain, j.note)
 	}

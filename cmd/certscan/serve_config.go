@@ -36,7 +36,8 @@ func (f *serveFlags) load() (serveConfig, error) {
 		return serveConfig{}, usageError{err}
 	}
 	if len(cfg.Sources) == 0 {
-		return serveConfig{}, usagef("%s: there is nothing to watch: name targets under sources", f.config)
+		none := errors.New("there is nothing to watch: name a source with targets or files under sources")
+		return serveConfig{}, usageError{config.Problems{{File: f.config, Err: none}}}
 	}
 	return serveConfig{Config: cfg}, nil
 }

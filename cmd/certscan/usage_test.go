@@ -57,7 +57,7 @@ func checkComplaint(t *testing.T, got ended, status int, want string) {
 		t.Errorf("standard output has %q, want nothing", got.out)
 	}
 	lines := strings.Split(strings.TrimSuffix(got.errors, "\n"), "\n")
-	if status == exitUsage {
+	if status == exitUsage && len(lines) > 1 { // see TestPointsToTheHelp
 		last := lines[len(lines)-1]
 		if lines = lines[:len(lines)-1]; !regexp.MustCompile(`^Run 'certscan[ a-z]* --help' for usage\.$`).MatchString(last) {
 			t.Errorf("the last line is %q, want a pointer to the help", last)
@@ -234,6 +234,36 @@ func TestWrongUsage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The help has an answer to wrong flags and arguments, and none to what is wrong
+// with a file.
+func TestPointsToTheHelp(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"scan --nope x":                     true,
+		"scan":                              true,
+		"config check":                      true,
+		"serve":                             true,
+		"scan --timeout 5 x":                true,
+		"scan -f DIR/missing":               false,
+		"scan --expect DIR/missing x":       false,
+		"config check DIR/missing":          false,
+		"config check DIR/bad.yaml":         false,
+		"config print -c DIR/bad.yaml":      false,
+		"scan --policy DIR/bad.yaml x":      false,
+		"serve -c DIR/missing":              false,
+		"serve -c DIR/bad.yaml":             false,
+		"serve -c DIR/policy.yaml":          false,
+		"config check DIR/bad.yaml DIR/bad": false,
+	} {
+		dir := t.TempDir()
+		writeFiles(t, dir, map[string]string{"bad.yaml": "nonsense: 1\nsources: 7\n", "policy.yaml": "store: {retention: 30d}\n"})
+		got := certscan(t, t.Context(), dir, "", strings.Split(args, " ")...)
+		if has := strings.Contains(got.errors, "--help' for usage"); got.status != exitUsage || has != want {
+			t.Errorf("%s: exit status %d, points to the help: %v, want %v: %s", args, got.status, has, want, got.errors)
+		}
 	}
 }
 

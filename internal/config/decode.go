@@ -214,7 +214,11 @@ func items[T any](n node, read func(node) T) []T {
 		out = append(out, read(node{n.d, y, fmt.Sprintf("%s[%d]", n.path, i)}))
 	}
 	if len(out) == 0 {
-		n.fail("is an empty list: leave the key out, or name something")
+		what := "leave the key out, or name something"
+		if n.path == "sources" { // which serve cannot do without
+			what = "name a source with targets or files"
+		}
+		n.fail("is an empty list: %s", what)
 	}
 	return out
 }
