@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"example.com/certscan/internal/certfile"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func tlv(tag byte, contents ...string) string {
 	content := strings.Join(contents, "")
@@ -102,9 +106,11 @@ func TestRoundsInDisguise(t *testing.T) {
 func TestRoundsThatAreHidden(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, dir, "a.p12", []byte(hidden(t, 4_000_000)))
+	write(t, dir, "a.p12", []byte(hidden(t, 2_000_000)))
 	write(t, dir, "b.p12", []byte(hidden(t, 1000)))
-	_, problems := certfile.ReadAll([]string{dir}, certfile.Impatient(certfile.Options{Passwords: []string{"a", "b"}}, 30*time.Millisecond))
+	opt, wait := certfile.Impatient(certfile.Options{Passwords: []string{"a", "b"}}, 30*time.Millisecond)
+	defer wait()
+	_, problems := certfile.ReadAll([]string{dir}, opt)
 	if len(problems) != 2 {
 		t.Fatalf("problems = %v, want 2", problems)
 	}

@@ -22,7 +22,9 @@ func extensions() []string {
 // A file that was only found in a directory and is sound, but has no
 // certificate in it (a private key), is no problem.
 func ReadAll(paths []string, opt Options) (all []Contents, problems []error) {
-	opt.opening = make(chan struct{}, 1)
+	if opt.opening == nil {
+		opt.opening = make(chan struct{}, 1)
+	}
 	seen := make(map[string]bool)
 	read := func(path string, named bool) {
 		if key := filepath.Clean(path); seen[key] {
