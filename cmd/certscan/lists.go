@@ -50,6 +50,8 @@ func newFindingsCommand(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "findings",
 		Short: "List what was found when, for how long, and what is still open",
+		Long: `findings lists what was found when, for how long, and what is still open, in the
+order in which it was found: the newest last.`,
 		Example: `  certscan findings                         open now
   certscan findings --since 7d              also what was closed since
   certscan findings --since 2026-10-01 --until 2026-11-01 --format csv`,
@@ -171,6 +173,9 @@ func newDiffCommand(io streams) *cobra.Command {
 					return err
 				}
 				changes = append(changes, c)
+			}
+			if len(changes) == 0 && (io.outWidth == 0 || f.output != "") { // a terminal is told in place of the answer
+				noter(io)("nothing changed since %s", from.UTC().Format(time.DateTime))
 			}
 			return list(io, f.outputFlags, h, func(w writer, opt report.Options) error {
 				return report.Changes(w, f.format, changes, opt)

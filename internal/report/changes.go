@@ -47,7 +47,7 @@ func Changes(w io.Writer, format string, changes []inventory.Change, opt Options
 		cells: func(ch inventory.Change) []cell {
 			return []cell{
 				{opt.moment(ch.At), plain},
-				{word(string(ch.Kind)), changeStyle(ch.Kind)},
+				{word(string(ch.Kind)), changeStyle(ch)},
 				{inventory.Clean(ch.View.Target), plain},
 				{viewLabel(ch.View), plain},
 				{c.detail(ch), dim},
@@ -71,8 +71,11 @@ func Changes(w io.Writer, format string, changes []inventory.Change, opt Options
 	return l.write(w, format, slices.Values(changes), opt)
 }
 
-func changeStyle(k inventory.ChangeKind) style {
-	switch k {
+func changeStyle(ch inventory.Change) style {
+	if ch.View.Address == "" { // a name that does not resolve
+		return yellow
+	}
+	switch ch.Kind {
 	case inventory.ChangeUnreachable, inventory.ChangeVanished:
 		return red
 	case inventory.ChangeAppeared, inventory.ChangeReachable:
@@ -123,6 +126,8 @@ func (c changeView) detail(ch inventory.Change) string {
 		return ""
 	case before == nil:
 		return c.describe(after)
+	case after == nil && ch.View.Address == "":
+		return c.describe(before) + " ended" // it has an address now, or is not watched
 	case after == nil:
 		return c.describe(before)
 	}

@@ -159,7 +159,7 @@ func FindingSpans(w io.Writer, format string, spans iter.Seq[inventory.FindingSp
 		columns: []column{
 			{name: "OPENED"},
 			{name: "CLOSED"},
-			{name: "FOR", right: true},
+			{name: "FOR", right: true, drop: true},
 			{name: "SEVERITY"},
 			{name: "FINDING", fair: 18, min: 12, cut: cutEnd},
 			{name: "TARGET", fair: 22, min: 16, cut: cutMiddle},
@@ -168,7 +168,7 @@ func FindingSpans(w io.Writer, format string, spans iter.Seq[inventory.FindingSp
 		cells: func(s inventory.FindingSpan) []cell {
 			closed := cell{"open", plain}
 			if !s.Closed.IsZero() {
-				closed = cell{date(s.Closed), dim}
+				closed = cell{opt.moment(s.Closed), dim}
 			}
 			st := statusStyle(s.Finding.Severity, "")
 			if !s.Closed.IsZero() {
@@ -179,7 +179,7 @@ func FindingSpans(w io.Writer, format string, spans iter.Seq[inventory.FindingSp
 				target = fleetSubject(s.Finding)
 			}
 			return []cell{
-				{date(s.Opened), plain},
+				{opt.moment(s.Opened), plain},
 				closed,
 				{span(openFor(s, opt.Now)), plain},
 				{word(string(s.Finding.Severity)), st},

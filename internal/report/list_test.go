@@ -64,6 +64,7 @@ func changes() []inventory.Change {
 	newer := s[2]
 	newer.TLS = &inventory.TLSFacts{Version: "TLS 1.2", CipherSuite: "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", Group: "X25519"}
 	other := inventory.View{Target: "quiet.example:443", Address: "192.0.2.1", Location: "fra1", Offer: "rsa"}
+	unresolved := inventory.View{Target: "quiet.example:443", Location: inventory.LocalLocation, Offer: inventory.OfferDefault}
 	v := s[0].View
 	return []inventory.Change{
 		{Kind: inventory.ChangeAppeared, View: other, At: now().Add(-7 * day), After: &s[2]},
@@ -73,6 +74,7 @@ func changes() []inventory.Change {
 		{Kind: inventory.ChangeUnreachable, View: v, At: now().Add(-3 * day), Before: &s[0], After: &s[1]},
 		{Kind: inventory.ChangeReachable, View: v, At: now().Add(-2 * day), Before: &s[1], After: &s[2]},
 		{Kind: inventory.ChangeVanished, View: other, At: now().Add(-day), Before: &s[2]},
+		{Kind: inventory.ChangeVanished, View: unresolved, At: now().Add(-day), Before: &inventory.Span{View: unresolved, Reach: inventory.ReachDNSTimeout}},
 	}
 }
 
