@@ -39,18 +39,20 @@ func (x *exam) judgeTime() {
 	x.tierChanges(leaf.NotAfter, leaf.Lifetime())
 	x.tierChanges(x.expiry.At, x.lifetime)
 
-	switch {
-	case now.Before(leaf.NotBefore):
+	early, late := now.Before(leaf.NotBefore), !now.Before(end)
+	if early {
 		x.verdict.Time.Status = inventory.TimeNotYetValid
 		hint := ""
 		if leaf.NotBefore.Sub(now) < 24*time.Hour {
 			hint = "; if it was just issued, a clock is wrong, there or here"
 		}
 		x.find(inventory.CodeNotYetValid, "the certificate is not valid before %s, in %s%s", date(leaf.NotBefore), span(leaf.NotBefore.Sub(now)), hint)
-		return
-	case !now.Before(end):
+	}
+	if late { // and perhaps early, too: of the two states this one never passes
 		x.verdict.Time.Status = inventory.TimeExpired
 		x.find(inventory.CodeExpired, "expired %s ago, on %s", span(now.Sub(leaf.NotAfter)), date(leaf.NotAfter))
+	}
+	if early || late {
 		return
 	}
 	x.verdict.Time.Status = inventory.TimeValid

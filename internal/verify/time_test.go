@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -44,4 +45,18 @@ func TestTimes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A certificate that begins after its end is both too early and too late.
+func TestEndBeforeBeginning(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t, "Root")
+	ca := root.ca(t, "CA")
+	lasting := func(from, to time.Duration) [][]byte {
+		return ders(ca.leaf(t, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(from), now.Add(to) }), ca)
+	}
+	judgeScenarios(t, newJudge(t, storeOf("test", false, root)), []scenario{
+		{name: "between the two", chain: lasting(400*day, -400*day), codes: []string{"expired", "not_yet_valid"}, timed: "expired", tier: "expired"},
+		{name: "after both", chain: lasting(-2*day, -4*day), codes: []string{"expired"}, timed: "expired", tier: "expired"},
+	})
 }
