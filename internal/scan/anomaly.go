@@ -138,6 +138,7 @@ func (c *Confirm) Restored() {
 	slices.SortStableFunc(c.own.last, func(a, b answer) int { return a.at.Compare(b.at) })
 	c.own.judge(c.sample(), c.opt.Interval)
 	c.own.last = slices.Clone(c.own.last) // all the others are garbage
+	c.names.judge()
 	c.proxy.begin()
 }
 
@@ -150,7 +151,11 @@ func (c *Confirm) Own() []inventory.Finding {
 		Subject: inventory.Subject{Kind: inventory.SubjectLocation, ID: c.opt.Location},
 	}
 	var what []string
-	if c.own.is {
+	switch {
+	case !c.names.since.IsZero():
+		f.Since = c.names.since.UTC()
+		what = append(what, c.names.words())
+	case c.own.is:
 		f.Since = c.own.since.UTC()
 		what = append(what, fmt.Sprintf("most targets that were well do not answer any more (of the last %d, more than half): check this machine and its network. Meanwhile no further target is called unreachable", len(c.own.last)))
 	}

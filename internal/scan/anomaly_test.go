@@ -202,9 +202,57 @@ func TestConfirmForgetsFailuresOfAddresses(t *testing.T) {
 	}
 }
 
-// A view that an examination says nothing of is gone after four, however often
-// it is judged meanwhile.
-func TestConfirmCountsExaminationsWithoutAView(t *testing.T) {
+// A view that an examination says nothing of is not current any more, and one
+// that it could not look at is: what was told of it stays.
+func TestConfirmOfViewsThatWereNotExamined(t *testing.T) {
+	t.Parallel()
+	c, target := scan.NewConfirm(scan.ConfirmOptions{}), watched(1)[0]
+	give := func(r inventory.Result) (told string, out scan.Outcome) {
+		out = c.Examined(&r)
+		for _, views := range [][]inventory.Endpoint{r.Endpoints, r.Carried} {
+			for _, e := range views {
+				told += wordsOf(e.Judgement.Findings) + ";"
+			}
+		}
+		return told, out
+	}
+	dead := func() inventory.Result {
+		return judged(result(target, time.Now(), ""), inventory.CodeUnreachable)
+	}
+	lost := func() inventory.Result {
+		r := result(target, time.Now(), "")
+		o := &r.Endpoints[0].Observation
+		o.Address, o.Reach.Status = "", inventory.ReachDNSTimeout
+		r = judged(r, inventory.CodeDNSFailure)
+		r.Carried = dead().Endpoints
+		return r
+	}
+	for i, s := range []struct {
+		r              inventory.Result
+		told           string
+		opened, closed string
+	}{
+		{dead(), ";", "", ""},
+		{lost(), ";;", "", ""},
+		{lost(), ";;", "", ""},
+		{dead(), ";", "", ""},
+		{dead(), "unreachable;", "unreachable", ""}, // the third that looked at it
+		{lost(), ";unreachable;", "", ""},
+		{lost(), ";unreachable;", "", ""},
+		{lost(), "dns_failure;unreachable;", "dns_failure", ""},
+		{lost(), "dns_failure;unreachable;", "", ""},
+		{dead(), "unreachable;", "", "dns_failure"},
+		{result(target, time.Now(), "leaf"), ";", "", "unreachable"},
+	} {
+		told, out := give(s.r)
+		if told != s.told || wordsOf(out.Opened) != s.opened || wordsOf(out.Closed) != s.closed {
+			t.Errorf("step %d: told %q, opened %q, closed %q; want %+v", i, told, wordsOf(out.Opened), wordsOf(out.Closed), s)
+		}
+	}
+}
+
+// However often it is judged again, only an examination takes a view away.
+func TestConfirmKeepsViewsUntilAnExamination(t *testing.T) {
 	t.Parallel()
 	c, target := scan.NewConfirm(scan.ConfirmOptions{}), watched(1)[0]
 	for range 2 {
@@ -216,15 +264,13 @@ func TestConfirmCountsExaminationsWithoutAView(t *testing.T) {
 		r.Endpoints[0].Observation.Address = "192.0.2.99"
 		return wordsOf(give(&r).Closed)
 	}
-	for i := range 4 {
-		for range 5 {
-			if got := closed(c.Rejudged); got != "" {
-				t.Fatalf("closed %q when it was judged again", got)
-			}
+	for range 5 {
+		if got := closed(c.Rejudged); got != "" {
+			t.Fatalf("closed %q when it was judged again", got)
 		}
-		if got := closed(c.Examined); (got != "") != (i == 3) {
-			t.Fatalf("closed %q at examination %d without it, want that at the fourth", got, i+1)
-		}
+	}
+	if got := closed(c.Examined); got != "name_mismatch" {
+		t.Errorf("closed %q by an examination that has no such view, want name_mismatch", got)
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	flapIntervals = 12 // within so many intervals comes and goes: it is held open
 	calmIntervals = 4  // until it stayed away for so many
 
-	absences = 4 // examinations of a target without a word of a view, after which it is gone
+	absences = 4 // examinations of a target without an address, after which its failures are forgotten
 )
 
 // ConfirmOptions say how a [Confirm] decides.
@@ -48,6 +48,7 @@ type Confirm struct {
 	mu      sync.Mutex
 	targets map[string]*targetState
 	own     ownFailure
+	names   resolverFailure
 	proxy   interception
 	round   uint64 // counts results
 }
@@ -62,16 +63,16 @@ type targetState struct {
 
 // A streak is of failures at one address.
 type streak struct {
-	failures int // in a row
-	absent   int // examinations of the target in a row for which it had no such address
+	since    time.Time // of the first that is known
+	failures int       // in a row
+	absent   int       // examinations of the target in a row for which it had no such address
 }
 
 // A findingState is what is known of one finding.
 type findingState struct {
-	open   bool
-	seen   int    // examinations in a row that found it, until it is open
-	absent int    // examinations of the target that said nothing of its subject
-	found  uint64 // round of the result that had it last
+	open  bool
+	seen  int    // examinations in a row that found it, until it is open
+	found uint64 // round of the result that had it last
 
 	opened    []time.Time       // lately; for what comes and goes
 	finding   inventory.Finding // as found last
@@ -122,8 +123,9 @@ func (c *Confirm) Examined(r *inventory.Result) Outcome {
 	defer c.mu.Unlock()
 	ts := c.state(r.Target.Key())
 	failing, proxied := c.observe(r, ts), c.sight(r, ts, examined)
+	silent := c.resolution(r, ts, examined)
 	out := c.confirm(r, ts, examined)
-	out.Own = failing || proxied
+	out.Own = failing || proxied || silent
 	return out
 }
 
@@ -196,6 +198,7 @@ func (c *Confirm) Restore(r *inventory.Result, open func(inventory.FindingKey) b
 		}
 		c.own.last = append(c.own.last, a)
 	}
+	c.resolution(r, ts, restored)
 	c.sight(r, ts, restored)
 	return c.confirm(r, ts, restored)
 }
@@ -223,7 +226,11 @@ func (c *Confirm) Forget(targets []string) {
 	for _, t := range targets {
 		delete(c.targets, t)
 		c.own.forget(t)
+		c.names.forget(t)
 		c.proxy.forget(t)
+	}
+	if c.names.judge() {
+		c.recount()
 	}
 	c.own.judge(c.sample(), c.opt.Interval)
 }
@@ -254,7 +261,7 @@ func (ts *targetState) fail(address string, n int) {
 		ts.failures = make(map[string]*streak)
 	}
 	if ts.failures[address] == nil {
-		ts.failures[address] = new(streak)
+		ts.failures[address] = &streak{since: time.Now()}
 	}
 	ts.failures[address].failures += n
 }
@@ -321,6 +328,7 @@ func viewSubject(e *inventory.Endpoint) inventory.Subject {
 func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (out Outcome) {
 	now := time.Now()
 	late := from == examined && outdated(r, now)
+	lost := slices.ContainsFunc(r.Endpoints, unresolved)
 	behind := c.proxy.behind(r)
 	c.round++
 	judged := make(map[inventory.Subject]*[]inventory.Finding)
@@ -330,7 +338,7 @@ func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (ou
 		for _, f := range *findings {
 			fs := ts.finding(f.Key())
 			again := fs.found == c.round // twice in one result
-			fs.found, fs.absent = c.round, 0
+			fs.found = c.round
 			fs.finding, fs.heldSince = f, time.Time{}
 			if from == examined && !again && (e != nil || s.Kind == inventory.SubjectTarget) {
 				fs.seen++
@@ -339,7 +347,8 @@ func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (ou
 				continue
 			}
 			if !fs.open && !c.tell(f, fs, ts, e, from) {
-				out.Again = out.Again || c.again(f, ts, e, from)
+				unseen := lost && e == nil && s.Kind == inventory.SubjectView // nor will it be soon
+				out.Again = out.Again || !unseen && c.again(f, ts, e, from)
 				continue
 			}
 			if !fs.open {
@@ -362,13 +371,8 @@ func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (ou
 			continue
 		}
 		findings, spoken := judged[key.Subject]
-		if !spoken {
-			if from != examined {
-				continue
-			}
-			if fs.absent++; fs.absent < absences {
-				continue
-			}
+		if !spoken && from != examined {
+			continue // else the view is not current any more: all that are come with an examination
 		}
 		if fs.open && spoken && (late && ofTime(key.Code) || c.comesAndGoes(fs, now)) {
 			*findings = append(slices.Clip(*findings), fs.finding)
@@ -400,7 +404,7 @@ func (c *Confirm) tell(f inventory.Finding, fs *findingState, ts *targetState, e
 		return true
 	}
 	if ofConnecting(f.Code) {
-		return from != restored && max(fs.seen, ts.inRow(e)) >= failuresToTell && !c.own.is
+		return from != restored && max(fs.seen, ts.inRow(e)) >= failuresToTell && !c.own.is && !c.silenced(f, ts, e)
 	}
 	switch {
 	case from == restored && ofOthers(f.Code):
@@ -418,7 +422,7 @@ func (c *Confirm) tell(f inventory.Finding, fs *findingState, ts *targetState, e
 // again reports whether a finding that is held back needs an examination soon.
 func (c *Confirm) again(f inventory.Finding, ts *targetState, e *inventory.Endpoint, from origin) bool {
 	switch {
-	case ofConnecting(f.Code) && c.own.is:
+	case ofConnecting(f.Code) && (c.own.is || f.Code == inventory.CodeDNSFailure && !c.names.since.IsZero()):
 		return false // a sample is asked, and not everybody: that would be the worst moment
 	case from != restored:
 		return true
@@ -466,6 +470,11 @@ func ofTime(c inventory.Code) bool {
 // ofOthers reports whether asking somebody, or how others are seen, may take
 // such a finding away.
 func ofOthers(c inventory.Code) bool { return c == inventory.CodeRevocationUnknown || ofIssuer(c) }
+
+// unresolved reports whether e stands for a name that no address was found for.
+func unresolved(e inventory.Endpoint) bool {
+	return e.Observation.Address == "" && e.Observation.Reach.Status.IsDNS()
+}
 
 // answered reports whether there was a connection to whatever o is of.
 func answered(o *inventory.Observation) bool {

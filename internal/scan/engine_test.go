@@ -531,6 +531,32 @@ func TestWhatIsRememberedIsJudgedToo(t *testing.T) {
 	})
 }
 
+// What nobody could look at, for the name did not resolve, is as it was: also what
+// never answered.
+func TestDeadViewsAreCarried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		target := inventory.Target{Host: "n00000.site0.com", Port: 443, Protocol: inventory.TLS}
+		mem := memory{known: map[string][]inventory.KnownView{target.Key(): {
+			{View: served(target, "192.0.2.1").View(), Reach: inventory.ReachRefused},
+			{View: served(target, "").View(), Reach: inventory.ReachDNSServFail},
+		}}}
+		loc := &fleet{answer: func(w inventory.Work) []inventory.Observation {
+			o := served(w.Target, "")
+			o.Reach.Status = inventory.ReachDNSTimeout
+			return []inventory.Observation{o}
+		}}
+		got, err := run(t, t.Context(), scan.Options{Memory: mem, Location: loc}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := got[target.Host]
+		if len(r.Carried) != 1 || r.Carried[0].Observation.Reach.Status != inventory.ReachRefused || wordsOf(r.Carried[0].Judgement.Findings) != "unreachable" {
+			t.Errorf("carried %+v, want the address that was dead before", r.Carried)
+		}
+	})
+}
+
 // That a server refuses to show a certificate of one kind means something only
 // where it did show one.
 func TestARefusedOfferIsAViewOnlyIfItWasOne(t *testing.T) {

@@ -69,15 +69,11 @@ func changed(o *inventory.Observation, k inventory.KnownView) bool {
 
 // carry adds the current views that this examination did not see, because they
 // are of other offers or further addresses, or did not come with the name this
-// time. They are judged by all that is remembered of them, and compared with
-// what the default offer was answered then: what is said of them does not depend
-// on which examination it was.
+// time, also those that never answered. They are judged by all that is remembered
+// of them, and compared with what the default offer was answered then: what is
+// said of them does not depend on which examination it was.
 func (e *Engine) carry(ctx context.Context, r *inventory.Result, unseen map[inventory.View]inventory.KnownView) error {
-	for v, k := range unseen {
-		if v.Address == "" || k.LastChain.IsZero() {
-			delete(unseen, v)
-		}
-	}
+	maps.DeleteFunc(unseen, func(v inventory.View, _ inventory.KnownView) bool { return v.Address == "" })
 	if len(unseen) == 0 {
 		return nil
 	}
