@@ -99,13 +99,13 @@ type probed struct {
 }
 
 func (p *prober) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m, t, err := p.asked(r)
+	m, t, named, err := p.asked(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	var hook *guard
-	if !p.known(t) {
+	if !p.opt.Known(t.Key()) && !p.opt.Known(named.Key()) { // whatever name is to be asked for there
 		if hook, err = p.allowed.guard(t); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
@@ -135,46 +135,44 @@ func (p *prober) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// known reports whether the inventory has t, whatever name is to be asked for
-// there.
-func (p *prober) known(t inventory.Target) bool { return p.opt.Known(t.Key()) }
-
 func (p *prober) tooMany(w http.ResponseWriter, text string) {
 	w.Header().Set("Retry-After", "1")
 	http.Error(w, text, http.StatusTooManyRequests)
 }
 
-// asked reads what to examine, and as what to answer.
-func (p *prober) asked(r *http.Request) (m module, t inventory.Target, err error) {
+// asked reads what to examine, and as what to answer. named is the target alone,
+// without another name to ask for.
+func (p *prober) asked(r *http.Request) (m module, t, named inventory.Target, err error) {
 	q := r.URL.Query()
 	if m, err = parseModule(q.Get("module")); err != nil {
-		return m, t, err
+		return m, t, named, err
 	}
 	raw := q.Get("target")
 	if raw == "" {
-		return m, t, errors.New("target: missing, as in /probe?target=example.com:443")
+		return m, t, named, errors.New("target: missing, as in /probe?target=example.com:443")
 	}
 	if m.protocol != "" && !strings.Contains(raw, "://") {
 		raw = string(m.protocol) + "://" + raw
 	}
 	if t, err = p.opt.Parse(raw); err != nil {
-		return m, t, fmt.Errorf("target: %s", clean(err.Error()))
+		return m, t, named, fmt.Errorf("target: %s", clean(err.Error()))
 	}
+	named = t
 	// blackbox_exporter has hostname, forks of ssl_exporter have server_name.
 	for _, key := range []string{"hostname", "server_name"} {
 		name := q.Get(key)
 		if name == "" {
 			continue
 		}
-		named, err := p.opt.Parse(name)
-		if err != nil || named.Address != "" {
-			return m, t, fmt.Errorf("%s: %q is not a name", key, clean(name))
+		other, err := p.opt.Parse(name)
+		if err != nil || other.Address != "" {
+			return m, t, named, fmt.Errorf("%s: %q is not a name", key, clean(name))
 		}
-		if named.Host != t.Host {
-			t.Address, t.Host = t.DialName(), named.Host
+		if other.Host != t.Host {
+			t.Address, t.Host = t.DialName(), other.Host
 		}
 	}
-	return m, t, nil
+	return m, t, named, nil
 }
 
 // budget is the time until the answer has to be there.

@@ -129,6 +129,31 @@ func TestProbeAllows(t *testing.T) {
 	}
 }
 
+// A target of the inventory may be asked for other names, and no other may be
+// connected to by that.
+func TestProbeAsksTheInventoryForOtherNames(t *testing.T) {
+	t.Parallel()
+	h := newProbe(t, export.ProbeOptions{Examine: resolvesTo("10.0.0.1"), Known: func(key string) bool {
+		return key == "known.example:18443" || key == "shop.example@known.example:443"
+	}})
+	for query, want := range map[string]int{
+		"module=https&target=known.example:18443&server_name=other.example":           http.StatusOK,
+		"module=http_2xx&target=https://known.example:18443&hostname=other.example":   http.StatusOK,
+		"module=https&target=known.example&server_name=shop.example":                  http.StatusOK,
+		"module=https&target=shop.example@known.example&server_name=other.example":    http.StatusOK,
+		"module=https&target=other.example:18443&server_name=known.example":           http.StatusForbidden,
+		"module=https&target=known.example:18444&server_name=other.example":           http.StatusForbidden,
+		"module=tcp_smtp_starttls&target=known.example:18443&server_name=b.example":   http.StatusForbidden,
+		"module=https&target=shop.example@10.0.0.1&server_name=shop.known.example":    http.StatusForbidden,
+		"module=https&target=known.example@10.0.0.1:18443&server_name=other.example":  http.StatusForbidden,
+		"module=https&target=other.example@known.example:18443&server_name=b.example": http.StatusForbidden,
+	} {
+		if w := get(t, h, "/probe?"+query); w.Code != want {
+			t.Errorf("%s: %d %s, want %d", query, w.Code, w.Body, want)
+		}
+	}
+}
+
 func TestProbeAsks(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

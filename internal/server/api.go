@@ -397,9 +397,31 @@ func (s *Server) sources(r *http.Request) (any, error) {
 	if _, err := parameters(r); err != nil {
 		return nil, err
 	}
-	sources, _ := s.opt.Index.fleet()
+	sources, own := s.opt.Index.fleet()
+	items := make([]sourceItem, len(sources))
+	for i, src := range sources {
+		items[i] = sourceItem{src, ofSource(own, src.Name)}
+	}
 	return struct {
-		Schema  int                      `json:"schema"`
-		Sources []inventory.SourceStatus `json:"sources"`
-	}{inventory.RecordSchema, append([]inventory.SourceStatus{}, sources...)}, nil
+		Schema  int          `json:"schema"`
+		Sources []sourceItem `json:"sources"`
+	}{inventory.RecordSchema, items}, nil
+}
+
+// A sourceItem is a source with the findings about it. One that lost most of its
+// targets is up, and all the same not well.
+type sourceItem struct {
+	inventory.SourceStatus
+	Findings []inventory.Finding `json:"findings"`
+}
+
+// ofSource returns those of findings that are about a source.
+func ofSource(findings []inventory.Finding, name string) []inventory.Finding {
+	about := []inventory.Finding{}
+	for _, f := range findings {
+		if f.Subject == (inventory.Subject{Kind: inventory.SubjectSource, ID: name}) {
+			about = append(about, f)
+		}
+	}
+	return about
 }

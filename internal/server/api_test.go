@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -166,6 +167,46 @@ func TestSources(t *testing.T) {
 	t.Parallel()
 	if status, doc := ask(t, options(), "/api/v1/sources"); status != 200 || !slices.Equal(names(doc["sources"], "up"), []string{"true", "false"}) {
 		t.Errorf("%d %v", status, doc)
+	}
+}
+
+// A source that is up may have lost most of its targets: the API and the page
+// say so.
+func TestFindingsOfSources(t *testing.T) {
+	t.Parallel()
+	opt := options()
+	about := func(code inventory.Code, source, message string) inventory.Finding {
+		return inventory.Finding{Code: code, Severity: inventory.Warning, Subject: inventory.Subject{Kind: inventory.SubjectSource, ID: source}, Message: message}
+	}
+	opt.Index.Own([]inventory.Finding{
+		about(inventory.CodeSourceShrunk, "core", "10 of 12 targets <are> gone"), about(inventory.CodeSourceFailed, "lists", "source failed"),
+	})
+	url := "http://" + start(t, opt).String()
+	_, body, _ := get(t, url+"/api/v1/sources")
+	var doc struct {
+		Sources []struct {
+			Name     string
+			Findings []struct{ Code string }
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range doc.Sources {
+		for _, f := range s.Findings {
+			got = append(got, s.Name+" "+f.Code)
+		}
+	}
+	if want := []string{"core source_shrunk", "lists source_failed"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, page, _ := get(t, url+"/"); !strings.Contains(page, `<td class="warning">10 of 12 targets &lt;are&gt; gone</td>`) {
+		t.Errorf("the page has\n%s", page)
+	}
+	opt.Index.Own(nil)
+	if _, body, _ := get(t, url+"/api/v1/sources"); !strings.Contains(body, `"findings":[]`) {
+		t.Errorf("without findings it has %s", body)
 	}
 }
 

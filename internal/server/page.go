@@ -41,7 +41,7 @@ type (
 	pageSource  struct {
 		Name, LastSuccess, State string
 		Targets                  int
-		Failed                   bool
+		Failed, Warned           bool
 	}
 	pageLink struct{ Path, What string }
 )
@@ -88,6 +88,8 @@ func (s *Server) pageData() pageData {
 		}
 		if p.Failed {
 			p.State = cmp.Or(inventory.Clean(src.Error), "failing")
+		} else if about := ofSource(own, src.Name); len(about) > 0 {
+			p.State, p.Warned = inventory.Clean(about[0].Message), true
 		}
 		d.Sources = append(d.Sources, p)
 	}
