@@ -182,7 +182,10 @@ func crlDir(path string) string { return path + "-crl" }
 // rememberedEvidence is what a scan fetched for the history at path, and asks
 // nobody.
 func rememberedEvidence(db *store.DB, path string) (*evidence.Source, error) {
-	return readingEvidence(evidence.Options{Offline: true, Cache: db, CRLDir: crlDir(path)})
+	return readingEvidence(evidence.Options{
+		Offline: true, Cache: db, CRLDir: crlDir(path),
+		TableBytes: 96 << 20, HeldBytes: 160 << 20, // beside a source that fetches, in the daemon
+	})
 }
 
 func exists(path string) bool {

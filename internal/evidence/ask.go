@@ -55,6 +55,9 @@ func (s *Source) ask(ctx context.Context, need inventory.Need, old remembered) (
 	r.validators = answer.Validators
 	if answer.NotModified {
 		had, err := s.whole(ctx, old)
+		if errors.Is(err, errCrowded) {
+			return s.without(ctx, need, remembered{}, &local{errCrowded})
+		}
 		if err != nil { // what has not changed is damaged here
 			return s.ask(ctx, need, remembered{})
 		}
@@ -135,10 +138,7 @@ func (s *Source) askCRL(ctx context.Context, url string, v Validators, body *spo
 	if err != nil {
 		return nil, answer, &local{err}
 	}
-	crl, err := s.readCRL(ctx, r)
-	if err != nil {
-		err = &malformed{fmt.Errorf("the answer is no CRL: %w", err)}
-	}
+	crl, err := s.readCRL(ctx, r, body.size)
 	return crl, answer, err
 }
 
@@ -179,7 +179,11 @@ func (s *Source) whole(ctx context.Context, r remembered) (remembered, error) {
 		return r, err
 	}
 	defer f.Close()
-	crl, err := s.readCRL(ctx, f)
+	info, err := f.Stat()
+	if err != nil {
+		return r, err
+	}
+	crl, err := s.readCRL(ctx, f, info.Size())
 	if err != nil {
 		return r, fmt.Errorf("%q: %w", f.Name(), err)
 	}
@@ -253,13 +257,24 @@ func (s *Source) lifetime(e inventory.Evidence, fresh time.Duration, now time.Ti
 	return d
 }
 
-// readCRL reads one list, when it is its turn.
-func (s *Source) readCRL(ctx context.Context, r io.Reader) (*inventory.CRL, error) {
+// readCRL reads one list of size octets, when it is its turn and there is memory
+// for its table, which is not larger than the list by much.
+func (s *Source) readCRL(ctx context.Context, r io.Reader, size int64) (*inventory.CRL, error) {
+	if err := s.await(ctx, size); err != nil {
+		return nil, err
+	}
 	select {
 	case s.readers <- struct{}{}:
 		defer func() { <-s.readers }()
 	case <-ctx.Done():
+		s.tables.used.Add(-size)
 		return nil, &notAsked{context.Cause(ctx)}
 	}
-	return s.opt.ReadCRL(r)
+	crl, err := s.opt.ReadCRL(r)
+	if err != nil {
+		s.tables.used.Add(-size)
+		return nil, &malformed{fmt.Errorf("the answer is no CRL: %w", err)}
+	}
+	s.tables.keep(crl, size)
+	return crl, nil
 }

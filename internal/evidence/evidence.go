@@ -95,6 +95,11 @@ type Options struct {
 	MemoryBytes int // of evidence remembered in the process; defaults to 16 MiB
 	TableBytes  int // of the tables of CRLs remembered in the process; defaults to 128 MiB. The last one used may be larger
 
+	// HeldBytes bounds the tables of CRLs that are held at a time, here and by
+	// whoever got them; defaults to 320 MiB. A list that does not fit is told as
+	// unknown after a while.
+	HeldBytes int64
+
 	Now func() time.Time // defaults to time.Now
 }
 
@@ -102,6 +107,7 @@ const (
 	defaultCRLBytes   = 128 << 20
 	defaultDirBytes   = 1 << 30
 	defaultTableBytes = 128 << 20
+	defaultHeldBytes  = 320 << 20
 
 	// maxShared bounds what [Source.Shared] returns.
 	maxShared = 256
@@ -117,6 +123,7 @@ type Source struct {
 	readers chan struct{}
 	hosts   hosts
 	files   files
+	tables  tables
 
 	mu      sync.Mutex
 	memory  memory                     // under mu; of issuers and OCSP answers
@@ -156,6 +163,7 @@ func New(opt Options) (*Source, error) {
 				opt.Log.Warn("the directory of CRLs is full: those that were used longest ago are removed", "dir", dir, "bytes", limit)
 			},
 		},
+		tables:  newTables(cmp.Or(opt.HeldBytes, defaultHeldBytes)),
 		memory:  newMemory(cmp.Or(opt.MemoryBytes, 16<<20)),
 		lists:   newMemory(cmp.Or(opt.TableBytes, defaultTableBytes)),
 		running: make(map[inventory.Need]*flight),
@@ -267,6 +275,9 @@ func (s *Source) obtain(ctx context.Context, need inventory.Need) (e inventory.E
 		if ctx.Err() != nil {
 			return s.failure(need, &notAsked{context.Cause(ctx)}, 0), true
 		}
+		if errors.Is(err, errCrowded) { // it is as good as before, later
+			return s.crowded(need), false
+		}
 		s.opt.Log.WarnContext(ctx, "reading a kept CRL", "url", need.URL, "err", err)
 		old = remembered{}
 	}
@@ -285,6 +296,16 @@ func (s *Source) obtain(ctx context.Context, need inventory.Need) (e inventory.E
 		}
 	}
 	return r.evidence, false
+}
+
+// crowded is that there was no memory for what is kept of need. Who is asked for
+// it soon after does not wait again.
+func (s *Source) crowded(need inventory.Need) inventory.Evidence {
+	e := s.failure(need, &local{errCrowded}, silentFor)
+	if !s.opt.Offline {
+		s.remember(remembered{evidence: e})
+	}
+	return e
 }
 
 // kept is what is kept of need beyond the process. A list is not read yet.

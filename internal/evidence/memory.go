@@ -80,6 +80,16 @@ func (m *memory) put(r remembered) {
 	}
 }
 
+// shrink forgets until limit bytes are left at most, and reports whether there
+// was anything to forget.
+func (m *memory) shrink(limit int) bool {
+	all := m.order.Len()
+	for m.used > limit && m.order.Len() > 0 {
+		m.drop(m.order.Back())
+	}
+	return m.order.Len() < all
+}
+
 func (m *memory) drop(el *list.Element) {
 	if r, ok := m.order.Remove(el).(remembered); ok {
 		delete(m.entries, r.evidence.Need)
