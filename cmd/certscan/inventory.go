@@ -86,15 +86,20 @@ func runInventory(ctx context.Context, io streams, f inventoryFlags, text []stri
 		return err
 	}
 	defer out.discard()
+	found := false
 	for r, err := range h.results(ctx) {
 		if err != nil {
 			return err
 		}
 		if r, ok := keep(r); ok {
+			found = true
 			if err := out.result(r); err != nil {
 				return err
 			}
 		}
+	}
+	if !found && f.textAlone(text) {
+		return fmt.Errorf("nothing in the inventory has %q in its name, address, certificate or labels", strings.Join(text, " "))
 	}
 	if _, err = out.finish(h.info(), out.ofFleet(), nil); err != nil {
 		return err
@@ -212,6 +217,12 @@ func (f *filterFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.issuer, "issuer", "", "only certificates whose issuer contains `TEXT`")
 	fs.StringVar(&f.tier, "tier", "", "only what is in this `TIER` or nearer to expiry: 30d, expired")
 	fs.StringVar(&f.finding, "finding", "", "only endpoints with the finding `CODE`")
+}
+
+// textAlone reports whether text is all that narrows the list, so that it is
+// wrong if nothing is left. That nothing is in a tier is an answer.
+func (f *inventoryFlags) textAlone(text []string) bool {
+	return len(text) > 0 && len(f.labels) == 0 && f.issuer == "" && f.tier == "" && f.finding == "" && f.chainsTo == ""
 }
 
 // A filter takes from a result what does not belong, and reports whether

@@ -251,3 +251,15 @@ func TestTreeGolden(t *testing.T) {
 		})
 	}
 }
+
+func TestTimeLeftIsNeverNothing(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[time.Duration]string{
+		24 * time.Minute: " 24m ", time.Hour: " 1h ", 47*time.Hour + 59*time.Minute: " 47h ", 48 * time.Hour: " 2d ",
+	} {
+		x := target("x.example:443")
+		if out := string(write(t, "table", report.Options{Width: 100}, result(x, seen(x, "192.0.2.1", leaf(x.Host, left))))); !strings.Contains(out, want) {
+			t.Errorf("%s are left, want %q:\n%s", left, want, out)
+		}
+	}
+}

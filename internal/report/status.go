@@ -21,9 +21,13 @@ func daysLeft(at, now time.Time) int {
 	return -1
 }
 
-// left is daysLeft for people: "28d", and hours in the last two days.
+// left is daysLeft for people: "28d", hours in the last two days and minutes in
+// the last hour.
 func left(at, now time.Time) string {
-	if d := at.Sub(now); d >= 0 && d < 2*day {
+	switch d := at.Sub(now); {
+	case d >= 0 && d < time.Hour:
+		return strconv.Itoa(int(d/time.Minute)) + "m"
+	case d >= 0 && d < 2*day:
 		return strconv.Itoa(int(d/time.Hour)) + "h"
 	}
 	return strconv.Itoa(daysLeft(at, now)) + "d"
