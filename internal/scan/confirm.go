@@ -77,6 +77,7 @@ type findingState struct {
 	opened    []time.Time       // lately; for what comes and goes
 	finding   inventory.Finding // as found last
 	heldSince time.Time         // since when it is held open although it is not found
+	served    issued            // when it was first looked for in vain, if it is of an expectation
 }
 
 // An Outcome is what became of the findings of a result.
@@ -374,7 +375,7 @@ func (c *Confirm) confirm(r *inventory.Result, ts *targetState, from origin) (ou
 		if !spoken && from != examined {
 			continue // else the view is not current any more: all that are come with an examination
 		}
-		if fs.open && spoken && (late && ofTime(key.Code) || c.comesAndGoes(fs, now)) {
+		if fs.open && spoken && (fs.awaits(key.Code, r) || late && ofTime(key.Code) || c.comesAndGoes(fs, now)) {
 			*findings = append(slices.Clip(*findings), fs.finding)
 			continue
 		}
