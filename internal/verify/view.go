@@ -199,6 +199,8 @@ func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 func span(d time.Duration) string {
 	n, unit := int64(d/(24*time.Hour)), "day"
 	switch {
+	case d < time.Minute:
+		return "less than a minute"
 	case d < time.Hour:
 		n, unit = int64(d/time.Minute), "minute"
 	case d < 48*time.Hour:
