@@ -53,7 +53,7 @@ func (c *Confirm) observe(r *inventory.Result, ts *targetState) bool {
 	for i := range r.Endpoints {
 		o := &r.Endpoints[i].Observation
 		switch {
-		case o.Reach.Status == inventory.ReachNoRoute:
+		case o.Reach.Status.IsOwnFault():
 		case !answered(o):
 			if o.Offer == inventory.OfferDefault || o.Offer == inventory.OfferCensus {
 				ts.fail(o.Address, 1)

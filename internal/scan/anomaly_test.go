@@ -280,3 +280,21 @@ func addresses(list ...string) (addrs []netip.Addr) {
 	}
 	return addrs
 }
+
+// What the system refused us is no failure of the address: three such do not
+// make the first one that is its own the third.
+func TestOwnFaultsAreNoFailures(t *testing.T) {
+	t.Parallel()
+	for _, status := range []inventory.ReachStatus{inventory.ReachNoRoute, inventory.ReachLocalError} {
+		o := newOutage(1)
+		for range 3 {
+			r := result(o.targets[0], time.Now(), "")
+			r.Endpoints[0].Observation.Reach.Status = status
+			o.confirm.Examined(&r)
+		}
+		r := judged(result(o.targets[0], time.Now(), ""), inventory.CodeUnreachable)
+		if o.confirm.Examined(&r); len(r.Endpoints[0].Judgement.Findings) > 0 {
+			t.Errorf("after three %s the first failure is told", status)
+		}
+	}
+}
