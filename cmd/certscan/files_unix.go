@@ -24,18 +24,23 @@ func enoughFiles(concurrency, web *int, asked bool, note func(string, ...any)) e
 		}
 		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) // what it is now, whatever became of it
 	}
-	if lim.Cur < uint64(*concurrency+*web+filesBeside) {
-		*web = min(*web, int(lim.Cur/4))
+	return shareFiles(lim.Cur, concurrency, web, asked, note)
+}
+
+// shareFiles is enoughFiles once the limit cannot be raised any more.
+func shareFiles(limit uint64, concurrency, web *int, asked bool, note func(string, ...any)) error {
+	if limit < uint64(*concurrency+*web+filesBeside) {
+		*web = min(*web, int(limit/4))
 	}
 	beside := filesBeside + *web
-	switch room := int64(lim.Cur) - int64(beside); {
+	switch room := int64(limit) - int64(beside); {
 	case int64(*concurrency) <= room:
 	case !asked && room > 0:
-		note("the limit of %d open files allows %d connections in flight and not %d: raise it with ulimit -n", lim.Cur, room, *concurrency)
+		note("the limit of %d open files allows %d connections in flight and not %d: raise it with ulimit -n", limit, room, *concurrency)
 		*concurrency = int(room)
 	default:
 		return usagef("--concurrency %d needs %d open files, and the limit is %d: raise it (ulimit -n), or use --concurrency %d",
-			*concurrency, *concurrency+beside, lim.Cur, max(room, 1))
+			*concurrency, *concurrency+beside, limit, max(room, 1))
 	}
 	return nil
 }
