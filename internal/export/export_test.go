@@ -346,9 +346,44 @@ func TestJudgedAgainWithoutResolving(t *testing.T) {
 		if diff := cmp.Diff([]string{`address="",location="local"} 0`}, of(text, "certscan_endpoint_up", "lost.example")); diff != "" {
 			t.Errorf("of %d endpoints and %d carried, up (-want +got):\n%s", len(r.Endpoints), len(r.Carried), diff)
 		}
-		if got := series(text, "certscan_endpoints"); !slices.Contains(got, `{state="unknown"} 1`) || !slices.Contains(got, `{state="failing"} 1`) {
+		if got := series(text, "certscan_endpoints"); !slices.Contains(got, `{state="unknown"} 1`) || !slices.Contains(got, `{state="failing"} 0`) {
 			t.Errorf("certscan_endpoints of %d endpoints and %d carried: %s", len(r.Endpoints), len(r.Carried), got)
 		}
+	}
+}
+
+// Each endpoint is in one state, also while names do not resolve.
+func TestEndpointsWithoutResolving(t *testing.T) {
+	t.Parallel()
+	at := now()
+	c := &clock{at}
+	e := newExporter(t, c, export.Settings{StaleAfter: 2 * time.Hour})
+	e.Loaded()
+	lost, never := target("lost.example"), target("never.example")
+	unresolved := func(tgt inventory.Target) inventory.Endpoint {
+		v := down(tgt, "", inventory.ReachDNSTimeout, nil)
+		v.Observation.Time = c.at
+		return v
+	}
+	for _, after := range []time.Duration{0, 3 * time.Hour} {
+		c.at = at.Add(after)
+		r := result(lost, "", unresolved(lost))
+		r.Carried = []inventory.Endpoint{seen(lost, "192.0.2.1", leaf("lost.example", 80*day)), down(lost, "192.0.2.2", inventory.ReachRefused, nil)}
+		e.Update([]inventory.Result{r, result(never, "", unresolved(never))})
+		text := metrics(t, e)
+		want := []string{`{state="verified"} 0`, `{state="flawed"} 0`, `{state="failing"} 1`, `{state="unknown"} 2`, `{state="stale"} 0`}
+		if diff := cmp.Diff(want, series(text, "certscan_endpoints")); diff != "" {
+			t.Errorf("after %v, certscan_endpoints (-want +got):\n%s", after, diff)
+		}
+		for reason, n := range map[string]string{"dns_timeout": "2", "refused": "0"} {
+			if want := `{location="local",reason="` + reason + `"} ` + n; !slices.Contains(series(text, "certscan_failing_endpoints"), want) {
+				t.Errorf("after %v, no certscan_failing_endpoints%s", after, want)
+			}
+		}
+	}
+	c.at = at.Add(6 * time.Hour) // and nobody examines anything any more
+	if got := series(metrics(t, e), "certscan_endpoints"); !slices.Contains(got, `{state="stale"} 3`) {
+		t.Errorf("certscan_endpoints %s, want three stale ones", got)
 	}
 }
 

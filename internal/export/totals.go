@@ -122,6 +122,8 @@ func worse(a, b inventory.Tier) inventory.Tier {
 
 // count counts the endpoints and the findings of t.
 func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
+	lost := len(t.views) > 0 && t.views[0].address == "" && t.views[0].reach.IsDNS()
+	tried := lost && !t.views[0].old(now, staleAfter) // the addresses would have been examined
 	for i := 0; i < len(t.views); {
 		v, good := &t.views[i], true
 		for first := true; i < len(t.views) && (first || !t.views[i].primary); i++ {
@@ -130,7 +132,7 @@ func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 		}
 		state := stateFlawed
 		switch {
-		case v.old(now, staleAfter):
+		case v.old(now, staleAfter) && !tried:
 			state = stateStale
 		case v.upUnknown:
 			state = stateUnknown
@@ -139,8 +141,10 @@ func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 		case good:
 			state = stateVerified
 		}
-		s.endpoints[state]++
-		if v.reach != inventory.ReachOK {
+		if v.address != "" || i == len(t.views) { // else the addresses that are known stand for the name
+			s.endpoints[state]++
+		}
+		if v.reach != inventory.ReachOK && (!lost || v.address == "") {
 			s.failing[failure{v.location, v.reach}]++
 		}
 	}
