@@ -187,14 +187,14 @@ type Result struct {
 	// last time, so what it was answered to other offers may be of the past.
 	Changed bool
 
+	// Replaced has the chains, by address, in place of which the default offer was
+	// now answered with another.
+	Replaced map[string]Fingerprint
+
 	// Retired is how many views of the target there were besides, whose address
 	// is no longer among the answers for its name. The store knows it.
 	Retired int
 }
-
-	// Replaced has the chains, by address, in place of which the default offer was
-	// now answered with another.
-	Replaced map[string]Fingerprint
 
 // A NeedKind says what kind of evidence is missing.
 type NeedKind string
