@@ -61,7 +61,26 @@ rules read.`,
 	fs.StringVar(&f.staleAfter, "stale-after", "2h30m", "`AGE` of the newest probe at which scanning has stopped: 2.5 scan intervals")
 	fs.StringVar(&f.detail, "detail", alerts.DetailAll, "what metrics.detail is: `all` (also for attention), or none for rules on totals")
 	f.out.add(fs, alerts.FormatPrometheus, alerts.FormatOperator)
+	cmd.SetHelpFunc(func(c *cobra.Command, args []string) {
+		for _, a := range args {
+			if what, ok := aboutRuleFiles()[a]; ok {
+				fmt.Fprintf(io.out, "Print %s, as it is.\n\nUsage:\n  certscan rules %s [-o FILE]\n", what, a)
+				return
+			}
+		}
+		c.Parent().HelpFunc()(c, args)
+	})
 	return cmd
+}
+
+// aboutRuleFiles says what each of them is.
+func aboutRuleFiles() map[string]string {
+	return map[string]string{
+		"compat":       "recording rules for the series of common tutorials",
+		"alertmanager": "an example for Alertmanager with routes by owner and severity",
+		"template":     "the template of the messages in the example for Alertmanager",
+		"metrics":      "the list of metrics that the rules read",
+	}
 }
 
 type rulesFlags struct {
