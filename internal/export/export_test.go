@@ -331,6 +331,44 @@ func TestStaleViews(t *testing.T) {
 	}
 }
 
+// Who did not show that it has the key is neither verified nor flawed.
+func TestUnprovenEndpoints(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		status inventory.TrustStatus
+		offer  inventory.Offer
+		state  string
+	}{
+		{"nothing else is wrong", inventory.Trusted, inventory.OfferDefault, "unknown"},
+		{"not trusted either", inventory.TrustSelfSigned, inventory.OfferDefault, "flawed"},
+		{"beside one that is proven", inventory.Trusted, inventory.OfferRSA, "unknown"},
+		{"without a server name", inventory.Trusted, inventory.OfferNoSNI, "verified"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := newExporter(t, &clock{now()}, export.Settings{})
+			e.Loaded()
+			r := healthy("a.example")
+			other := seen(r.Target, "192.0.2.1", leaf("a.example", 80*day))
+			other.Observation.Offer = tt.offer
+			other.Judgement.Unproven, other.Judgement.Verdict.Trust.Status = true, tt.status
+			if tt.offer == inventory.OfferDefault {
+				r.Endpoints = nil
+			}
+			r.Endpoints, r.Judgement.Verified = append(r.Endpoints, other), nil
+			e.Update([]inventory.Result{r})
+			text := metrics(t, e)
+			if got := series(text, "certscan_endpoints"); !slices.Contains(got, `{state="`+tt.state+`"} 1`) {
+				t.Errorf("%s, want one %s", got, tt.state)
+			}
+			if got := of(text, "certscan_target_verified", "a.example"); len(got) > 0 {
+				t.Errorf("certscan_target_verified %s, want none", got)
+			}
+		})
+	}
+}
+
 // To judge again is no examination: what was unknown after the last one still is.
 func TestJudgedAgainWithoutResolving(t *testing.T) {
 	t.Parallel()

@@ -250,11 +250,12 @@ func (p *prober) ownNames(x *text, a *probed) {
 }
 
 // success reports whether every address answered with what verifies, or, where
-// the module does not ask for that, with TLS.
+// the module does not ask for that, with TLS. Without the key of what it sends
+// no server completes a handshake.
 func (a *probed) success() bool {
 	for i := range a.result.Endpoints {
 		e := &a.result.Endpoints[i]
-		if e.Observation.Reach.Status != inventory.ReachOK || !a.module.insecure && !e.Judgement.Verified() {
+		if e.Observation.Reach.Status != inventory.ReachOK || e.Judgement.Unproven || !a.module.insecure && !e.Judgement.Verified() {
 			return false
 		}
 	}

@@ -288,6 +288,7 @@ func TestProbeNames(t *testing.T) {
 			}}
 		}
 	}
+	unproven := func(e *inventory.Endpoint) { e.Judgement.Unproven = true }
 	for _, tt := range []struct {
 		name   string
 		module string
@@ -316,6 +317,10 @@ func TestProbeNames(t *testing.T) {
 		{"ssl_exporter, untrusted and not to be verified", "tcp_insecure", func(e *inventory.Endpoint) {
 			e.Judgement.Verdict.Trust.Status = inventory.TrustSelfSigned
 		}, map[string][]string{"ssl_probe_success": {" 1"}}},
+		{"ssl_exporter, nobody proved to have the key", "tcp", unproven, map[string][]string{"ssl_probe_success": {" 0"}, "ssl_tls_connect_success": {" 0"}}},
+		{"ssl_exporter, the same and not to be verified", "tcp_insecure", unproven, map[string][]string{"ssl_probe_success": {" 0"}}},
+		{"blackbox, nobody proved to have the key", "http_2xx", unproven, map[string][]string{"probe_success": {" 0"}}},
+		{"certscan, nobody proved to have the key", "certscan", unproven, map[string][]string{"certscan_probe_success": {" 0"}}},
 		{"blackbox, good", "http_2xx", nil, map[string][]string{
 			"probe_success": {" 1"}, "probe_ssl_earliest_cert_expiry": {fmt.Sprint(" ", now().Add(80*day).Unix())}, "probe_http_ssl": {" 1"},
 			"probe_ssl_last_chain_expiry_timestamp_seconds": {fmt.Sprint(" ", now().Add(80*day).Unix())}, "probe_tls_version_info": {`{version="TLS 1.3"} 1`},

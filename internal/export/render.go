@@ -207,7 +207,7 @@ func (p *page) numbers() {
 		})
 	p.number("certscan_target_renewal_due_timestamp_seconds", "When the target becomes overdue for renewal by its own history, margin included. Absent where nothing was learned.",
 		func(t *target) (int64, bool) { return known(t.due) })
-	p.number("certscan_target_verified", "Whether every current view is in time, for the name, trusted and not revoked. Absent if never examined.",
+	p.number("certscan_target_verified", "Whether every current view is in time, for the name, trusted and not revoked. Absent if that is not known.",
 		func(t *target) (int64, bool) { return truth(t.verified != nil && *t.verified), t.verified != nil })
 	p.number("certscan_target_stale_views", "How many endpoints of the target were examined too long ago to count.",
 		func(t *target) (int64, bool) { return t.stale(now, p.settings.StaleAfter), true })

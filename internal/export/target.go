@@ -47,6 +47,7 @@ type view struct {
 	phases            phases
 	primary           bool // it is the one that counts for its endpoint
 	good              bool // the certificate that it serves is verified
+	unproven          bool // it would be, had the server shown that it has the key
 	upUnknown         bool // whether it is up is not known
 }
 
@@ -225,7 +226,7 @@ func (e *Exporter) view(x *inventory.Endpoint) view {
 		}
 	}
 	v.issuers = slices.Clip(v.issuers)
-	v.good = j.Verified()
+	v.good, v.unproven = j.Verified(), j.Sound() && j.Unproven
 	return v
 }
 

@@ -20,7 +20,7 @@ const (
 	stateVerified = "verified" // answered, and all that it serves is in time, for the name, trusted and not revoked
 	stateFlawed   = "flawed"   // answered, and some of it is not
 	stateFailing  = "failing"  // did not answer as it should: certscan_failing_endpoints says why
-	stateUnknown  = "unknown"  // the scanner is at fault, or the name does not resolve any more
+	stateUnknown  = "unknown"  // the scanner is at fault, the name does not resolve any more, or nobody proved to have the key
 	stateStale    = "stale"    // not examined for too long
 )
 
@@ -125,9 +125,12 @@ func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 	lost := len(t.views) > 0 && t.views[0].address == "" && t.views[0].reach.IsDNS()
 	tried := lost && !t.views[0].old(now, staleAfter) // the addresses would have been examined
 	for i := 0; i < len(t.views); {
-		v, good := &t.views[i], true
+		v, good, unproven := &t.views[i], true, false
 		for first := true; i < len(t.views) && (first || !t.views[i].primary); i++ {
-			good = good && (t.views[i].good || t.views[i].offer == inventory.OfferNoSNI)
+			if t.views[i].offer != inventory.OfferNoSNI {
+				good = good && (t.views[i].good || t.views[i].unproven)
+				unproven = unproven || t.views[i].unproven
+			}
 			first = false
 		}
 		state := stateFlawed
@@ -138,6 +141,8 @@ func (s *totals) count(t *target, now int64, staleAfter time.Duration) {
 			state = stateUnknown
 		case v.reach != inventory.ReachOK:
 			state = stateFailing
+		case good && unproven:
+			state = stateUnknown
 		case good:
 			state = stateVerified
 		}

@@ -126,6 +126,7 @@ type Judgement struct {
 	Lifetime    time.Duration // of the certificate that Expiry is of
 	Tier        Tier
 	LastSeen    time.Time // set when Certificate is not from this observation
+	Unproven    bool      // the server that sent it did not show that it has the key, as it should have
 	Findings    []Finding
 
 	// Alternates are the leaves of further chains seen at the same address.
@@ -141,9 +142,13 @@ type Judgement struct {
 	ValidUntil time.Time
 }
 
-// Verified reports whether the certificate was seen now, is in time, is for the
-// name, and is trusted and not revoked.
-func (j Judgement) Verified() bool {
+// Verified reports whether the certificate was seen now, from a server that has
+// its key, is in time, is for the name, and is trusted and not revoked.
+func (j Judgement) Verified() bool { return j.Sound() && !j.Unproven }
+
+// Sound is the same whoever sent the certificate: of one that is sound and not
+// verified, nobody knows.
+func (j Judgement) Sound() bool {
 	return j.Verdict != nil && j.LastSeen.IsZero() &&
 		j.Verdict.Time.Status == TimeValid && j.Verdict.Name.Status == NameMatch &&
 		j.Verdict.Trust.Status == Trusted && j.Verdict.Revocation.Status != RevocationRevoked
@@ -160,7 +165,7 @@ type TargetJudgement struct {
 	Expiry   *Expiry
 	Lifetime time.Duration
 	Tier     Tier
-	Verified *bool // nil: never examined
+	Verified *bool // nil: not known
 	Findings []Finding
 
 	// RenewalDue is when the target becomes overdue by its own history, margin

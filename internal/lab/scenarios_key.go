@@ -31,10 +31,10 @@ func keyScenarios() []definition {
 			s.err = errors.Join(s.err, err)
 			s.serve(s.tls(s.leaf(s.issuing, s.host, withKey(key)), s.issuing))
 		}},
-		{name: "secp256k1", about: "A key on a curve that crypto/x509 cannot read.", want: wants(inventory.CodeForbiddenKey), build: func(s *site) {
+		{name: "secp256k1", about: "A key on a curve that crypto/x509 cannot read.", want: wants(inventory.CodeForbiddenKey, inventory.CodeHandshakeFailed), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, onCurve(1, 3, 132, 0, 10)), s.issuing))
 		}},
-		{name: "brainpool", about: "A key on brainpoolP256r1.", want: wants(inventory.CodeForbiddenKey), build: func(s *site) {
+		{name: "brainpool", about: "A key on brainpoolP256r1.", want: wants(inventory.CodeForbiddenKey, inventory.CodeHandshakeFailed), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, onCurve(1, 3, 36, 3, 3, 2, 8, 1, 1, 7)), s.issuing))
 		}},
 		{name: "ca-leaf", about: "A server certificate that is also an authority's.", want: wants(inventory.CodeCALeaf), build: func(s *site) {
@@ -90,23 +90,24 @@ func onCurve(curve ...int) option {
 	})
 }
 
-// malformedScenarios serve what crypto/x509 refuses to read.
+// malformedScenarios serve what crypto/x509 refuses to read, so that no
+// handshake with it proves who has the key.
 func malformedScenarios() []definition {
 	return []definition{
-		{name: "malformed-leaf", about: "A certificate whose last bytes are missing.", want: wants(inventory.CodeMalformedCertificate), build: func(s *site) {
+		{name: "malformed-leaf", about: "A certificate whose last bytes are missing.", want: wants(inventory.CodeHandshakeFailed, inventory.CodeMalformedCertificate), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, func(spec *Spec) {
 				spec.DER = func(der []byte) []byte { return der[:len(der)-20] }
 			}), s.issuing))
 		}},
-		{name: "malformed-extra", about: "A good chain, and something after it that is not a certificate.", want: wants(inventory.CodeMalformedCertificate), build: func(s *site) {
+		{name: "malformed-extra", about: "A good chain, and something after it that is not a certificate.", want: wants(inventory.CodeHandshakeFailed, inventory.CodeMalformedCertificate), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host), s.issuing, &Certificate{DER: []byte("this is not a certificate")}))
 		}},
-		{name: "duplicate-extension", about: "The same extension twice, rightly signed.", want: wants(inventory.CodeMalformedCertificate), build: func(s *site) {
+		{name: "duplicate-extension", about: "The same extension twice, rightly signed.", want: wants(inventory.CodeHandshakeFailed, inventory.CodeMalformedCertificate), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, tbs(func(t *TBS) {
 				t.Extensions = append(t.Extensions, *t.Extension(oidBasic))
 			})), s.issuing))
 		}},
-		{name: "version-four", about: "A certificate of a version that there is not.", want: wants(inventory.CodeMalformedCertificate), build: func(s *site) {
+		{name: "version-four", about: "A certificate of a version that there is not.", want: wants(inventory.CodeHandshakeFailed, inventory.CodeMalformedCertificate), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, tbs(func(t *TBS) { t.Version = 3 })), s.issuing))
 		}},
 	}

@@ -17,7 +17,7 @@ func nameScenarios() []definition {
 		{name: "no-san", about: "The name stands in the common name only.", want: wants(inventory.CodeNoSAN), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, func(spec *Spec) { spec.Names, spec.CommonName = nil, s.host }), s.issuing))
 		}},
-		{name: "malformed-san", about: "A DNS name in UTF-8 where only ASCII is allowed.", want: wants(inventory.CodeMalformedSAN), build: func(s *site) {
+		{name: "malformed-san", about: "A DNS name in UTF-8 where only ASCII is allowed.", want: wants(inventory.CodeHandshakeFailed, inventory.CodeMalformedSAN), build: func(s *site) {
 			s.serve(s.tls(s.leaf(s.issuing, s.host, tbs(func(t *TBS) {
 				name := []byte("bücher." + s.host)
 				value := append([]byte{0x82, byte(len(name))}, name...) // [2] dNSName

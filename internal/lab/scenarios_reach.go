@@ -2,6 +2,8 @@ package lab
 
 import (
 	"crypto/tls"
+	"errors"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -38,10 +40,23 @@ func reachScenarios() []definition {
 		cut("reset-after-certificate-tls13", "TLS 1.3, and a TCP reset right after the certificate.", func(*tls.Config) {}, Break, inventory.ReachReset),
 		cut("end-after-certificate", "TLS 1.2, and the end right after the certificate.", upTo12, HangUp, inventory.ReachEOF),
 		cut("silent-after-certificate", "TLS 1.2, and nothing more after the certificate.", upTo12, Silent, inventory.ReachTimeout),
+		{name: "possession-unproven", about: "A chain for clients that know no TLS 1.3, and no handshake for anybody: whoever has it can do that.", want: wants(inventory.CodeHandshakeFailed), build: func(s *site) {
+			s.serve(CutAfterCertificate(tune(s.config(s.leaf(s.issuing, s.host), s.issuing), onlyOldHellos), HangUp))
+		}},
 		{name: "one-address-dead", about: "Two addresses; nothing listens on the second.", want: wants(inventory.CodeUnreachable), reach: ends(inventory.ReachOK, inventory.ReachRefused), build: func(s *site) {
 			s.serve(s.good())
 			s.serve(nil)
 		}},
+	}
+}
+
+// onlyOldHellos refuses the hello of every client of today.
+func onlyOldHellos(c *tls.Config) {
+	c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(h.SupportedVersions, tls.VersionTLS13) {
+			return nil, errors.New("a client of today")
+		}
+		return nil, nil //nolint:nilnil // how crypto/tls is told to take the configuration as it is
 	}
 }
 

@@ -7,6 +7,7 @@
 package location
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -225,7 +226,7 @@ func (l *Local) address(ctx context.Context, w inventory.Work, base inventory.Ob
 }
 
 // sample makes further handshakes with the default offer and adds the chains
-// that differ.
+// that differ. A proof of possession is then one of all of them.
 func (l *Local) sample(ctx context.Context, w inventory.Work, base inventory.Observation, a netip.Addr, o *inventory.Observation) {
 	if len(o.Chain) == 0 {
 		return
@@ -239,6 +240,11 @@ func (l *Local) sample(ctx context.Context, w inventory.Work, base inventory.Obs
 		if id := inventory.ChainID(next.Chain); len(next.Chain) > 0 && !slices.Contains(seen, id) {
 			seen = append(seen, id)
 			o.Alternates = append(o.Alternates, next.Chain)
+			if o.Capture != nil && next.Capture != nil && o.Capture.PossessionProven && !next.Capture.PossessionProven {
+				c := *o.Capture
+				c.PossessionProven = false
+				o.Capture, o.Reach.Detail = &c, cmp.Or(o.Reach.Detail, next.Reach.Detail)
+			}
 		}
 	}
 }

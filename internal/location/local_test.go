@@ -250,6 +250,27 @@ func TestRetriesAndSamples(t *testing.T) {
 	}
 }
 
+// Who shows another chain without its key does not do so under the proof of
+// those beside it.
+func TestSamplesAreProvenTogether(t *testing.T) {
+	t.Parallel()
+	for _, proven := range []bool{true, false} {
+		p := &peers{answer: func(_ inventory.ProbeRequest, n int) inventory.Observation {
+			return inventory.Observation{
+				Chain: [][]byte{[]byte(fmt.Sprint(n))}, Reach: inventory.Reach{Status: inventory.ReachOK},
+				Capture: &inventory.Capture{Method: inventory.CaptureHandshake, PossessionProven: proven || n == 1},
+			}
+		}}
+		synctest.Test(t, func(t *testing.T) {
+			work := inventory.Work{Target: target("192.0.2.1", ""), Samples: 3}
+			got := examine(t, t.Context(), location.Options{Resolver: names{}, Prober: p}, work)
+			if len(got) != 1 || len(got[0].Alternates) != 2 || got[0].Capture.PossessionProven != proven {
+				t.Errorf("observations %+v; want one with two alternates and proof %t", got, proven)
+			}
+		})
+	}
+}
+
 // Whether a refusal means that a certificate is gone is for those to say who
 // know whether there was one.
 func TestARefusedOfferIsYielded(t *testing.T) {

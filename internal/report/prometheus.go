@@ -292,7 +292,7 @@ func (h *promHandler) perTarget(keys []string) {
 			size, ok := t.tier.Size()
 			return int64(size / time.Second), ok
 		})
-	each("certscan_target_verified", "Whether every current view is in time, for the name, trusted and not revoked. Absent if never examined.",
+	each("certscan_target_verified", "Whether every current view is in time, for the name, trusted and not revoked. Absent if that is not known.",
 		func(t promTarget) (int64, bool) { return truth(t.verified != nil && *t.verified), t.verified != nil })
 	each("certscan_target_distinct_certificates", "How many different leaf certificates the target served with its own name.",
 		func(t promTarget) (int64, bool) { return int64(t.distinct), t.distinct > 0 })

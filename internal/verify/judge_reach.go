@@ -25,8 +25,11 @@ func (v *view) judgeReach(known bool) {
 	switch s := o.Reach.Status; {
 	case s.IsOwnFault():
 	case s == inventory.ReachOK:
-		if !served && !known {
+		switch {
+		case !served && !known:
 			v.find(inventory.CodeUnreachable, "the connection worked but no certificate was received%s", detail)
+		case v.out.Unproven && !v.beyondUs():
+			v.find(inventory.CodeHandshakeFailed, "the certificate was received, but nobody proved to have its key%s", v.whyUnproven())
 		}
 	case s.IsDNS():
 		name := v.facts.Target.DialName()
@@ -45,6 +48,36 @@ func (v *view) judgeReach(known bool) {
 	default:
 		v.find(inventory.CodeUnreachable, "no certificate was received (%s%s)", s, detail)
 	}
+}
+
+// unproven reports whether the chain may be somebody else's: certificates are
+// public, and only a handshake shows who has the key. A census does not ask, and
+// what the default offer gets as well is proven there or not at all.
+func (v *view) unproven() bool {
+	o := &v.facts.Observation
+	if len(o.Chain) == 0 || o.Capture == nil || o.Offer == inventory.OfferCensus || o.Capture.Method == inventory.CaptureCensus {
+		return false
+	}
+	return !o.Capture.PossessionProven && !(restricted(o.Offer) && sameChain(o.Chain, v.facts.DefaultChain))
+}
+
+// beyondUs reports whether a proof is not to be had: no client at hand can ask
+// for one kind of key and complete TLS 1.3. That is no fault of the endpoint.
+func (v *view) beyondUs() bool {
+	o := &v.facts.Observation
+	return restricted(o.Offer) && o.Capture.Method == inventory.CaptureRawHello && o.TLS != nil && o.TLS.Version == "TLS 1.3"
+}
+
+// whyUnproven is the end of a sentence.
+func (v *view) whyUnproven() string {
+	o := &v.facts.Observation
+	switch {
+	case o.TLS != nil && o.TLS.ClientCertificateRequired:
+		return ": without a client certificate the handshake ends, and under " + quote(o.TLS.CipherSuite) + " the key is not used before"
+	case o.Reach.Detail != "":
+		return ": " + quote(o.Reach.Detail)
+	}
+	return ": no handshake was completed"
 }
 
 func dnsWords(s inventory.ReachStatus) string {

@@ -102,10 +102,10 @@ func askedTogether(views []inventory.Endpoint) []inventory.Endpoint {
 	})
 }
 
-// verified is nil if there is nothing to say: no view, or the scanner's own
-// fault with all of them.
+// verified is nil if there is nothing to say: no view, the scanner's own fault
+// with all of them, or nothing wrong but that nobody proved to have the key.
 func verified(views []inventory.Endpoint) *bool {
-	var examined bool
+	var examined, unproven bool
 	all := true
 	for _, v := range views {
 		o := &v.Observation
@@ -113,9 +113,10 @@ func verified(views []inventory.Endpoint) *bool {
 			continue // nothing was seen, and nothing can be concluded from that
 		}
 		examined = true
-		all = all && v.Judgement.Verified()
+		all = all && v.Judgement.Sound()
+		unproven = unproven || v.Judgement.Unproven
 	}
-	if !examined {
+	if !examined || all && unproven {
 		return nil
 	}
 	return &all

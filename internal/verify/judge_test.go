@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"strings"
@@ -413,14 +414,19 @@ func TestReachAndTLS(t *testing.T) {
 	chain, other := ders(ca.leaf(t), ca), ders(ca.leaf(t), ca)
 	expired := ders(ca.leaf(t, expires(-day)), ca)
 	j := newJudge(t, storeOf("test", false, root))
+	raw := func(f *inventory.Facts) {
+		f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureRawHello}
+	}
 	for _, tt := range []struct {
-		name   string
-		reach  inventory.ReachStatus
-		offer  inventory.Offer
-		chain  [][]byte
-		change func(*inventory.Facts)
-		codes  []string
-		seen   bool // judged by what was last seen
+		name     string
+		reach    inventory.ReachStatus
+		offer    inventory.Offer
+		chain    [][]byte
+		change   func(*inventory.Facts)
+		codes    []string
+		mentions string
+		seen     bool // judged by what was last seen
+		unproven bool
 	}{
 		{name: "fine", chain: chain},
 		{name: "refused", reach: "refused", codes: []string{"unreachable"}},
@@ -433,6 +439,42 @@ func TestReachAndTLS(t *testing.T) {
 		{name: "no route is ours", reach: "no_route"},
 		{name: "no descriptors is ours", reach: "local_error"},
 		{name: "handshake failed after the certificate", reach: "eof", chain: chain, codes: []string{"handshake_failed"}},
+		{
+			name: "somebody's certificate, to a hand-made hello", chain: chain, codes: []string{"handshake_failed"}, mentions: "the default hello got", unproven: true,
+			change: func(f *inventory.Facts) {
+				f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureRawHello}
+				f.Observation.Reach.Detail = "the default hello got: tls_alert handshake failure"
+			},
+		},
+		{
+			name: "a client certificate where the key is not used before", chain: chain, codes: []string{"handshake_failed", "weak_cipher"}, mentions: "without a client certificate", unproven: true,
+			change: func(f *inventory.Facts) {
+				f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureHandshake}
+				f.Observation.TLS = &inventory.TLSFacts{Version: "TLS 1.2", CipherSuite: "TLS_RSA_WITH_AES_128_CBC_SHA", ClientCertificateRequired: true}
+				f.Observation.Reach.Detail = "handshake_failure (40)"
+			},
+		},
+		{
+			name: "a client certificate, and the key was used", chain: chain,
+			change: func(f *inventory.Facts) {
+				f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureHandshake, PossessionProven: true}
+				f.Observation.TLS.ClientCertificateRequired = true
+			},
+		},
+		{name: "the end after the certificate", reach: "eof", chain: chain, codes: []string{"handshake_failed"}, mentions: "did not complete", unproven: true, change: raw},
+		{name: "one kind of key, not proven", offer: inventory.OfferRSA, chain: chain, codes: []string{"handshake_failed"}, unproven: true, change: func(f *inventory.Facts) {
+			raw(f)
+			f.Observation.TLS.Version = "TLS 1.2"
+		}},
+		{name: "one kind of key under TLS 1.3 cannot be proven", offer: inventory.OfferRSA, chain: chain, unproven: true, change: raw},
+		{name: "what the default offer gets is proven there", offer: inventory.OfferRSA, chain: chain, change: func(f *inventory.Facts) {
+			raw(f)
+			f.DefaultChain = chain
+		}},
+		{name: "a census does not ask for proof", offer: inventory.OfferCensus, chain: chain, change: func(f *inventory.Facts) {
+			f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureCensus}
+		}},
+		{name: "a file was not received", chain: chain, change: func(f *inventory.Facts) { f.Observation.Capture = nil }},
 		{name: "injected text", chain: chain, change: func(f *inventory.Facts) { f.Observation.Injected = []byte("x") }, codes: []string{"starttls_injection"}},
 		{name: "old TLS", chain: chain, change: func(f *inventory.Facts) { f.Observation.TLS.Version = "TLS 1.0" }, codes: []string{"deprecated_tls"}},
 		{
@@ -488,6 +530,12 @@ func TestReachAndTLS(t *testing.T) {
 			}
 			if got.Verified() && len(tt.codes) > 0 && strings.Contains(tt.codes[0], "expired") {
 				t.Error("verified with an expired certificate")
+			}
+			if text := fmt.Sprint(got.Findings); !strings.Contains(text, tt.mentions) {
+				t.Errorf("findings do not say %q: %s", tt.mentions, text)
+			}
+			if got.Unproven != tt.unproven || got.Verified() && tt.unproven {
+				t.Errorf("unproven = %t, verified = %t, want unproven %t", got.Unproven, got.Verified(), tt.unproven)
 			}
 		})
 	}

@@ -45,6 +45,9 @@ func TestTarget(t *testing.T) {
 		f.Observation.Offer = inventory.OfferCensus
 		f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureCensus}
 	}
+	unproven := func(f *inventory.Facts) {
+		f.Observation.Capture = &inventory.Capture{Method: inventory.CaptureRawHello}
+	}
 	offer := func(o inventory.Offer) func(*inventory.Facts) {
 		return func(f *inventory.Facts) { f.Observation.Offer = o }
 	}
@@ -73,6 +76,12 @@ func TestTarget(t *testing.T) {
 		},
 		{name: "a second key type is no disagreement", views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.1", old, offer(inventory.OfferRSA)}}, tier: "14d", verified: yes},
 		{name: "a census proves nothing", views: []seen{{"192.0.2.1", fresh, census}, {"192.0.2.2", old, census}}, tier: "14d", verified: yes},
+		{name: "nobody proved to have the key", views: []seen{{"192.0.2.1", fresh, nil}, {"192.0.2.2", fresh, unproven}}, verified: nil},
+		{name: "not proven, and another address is down", views: []seen{{"192.0.2.1", fresh, unproven}, {"192.0.2.2", nil, down}}, verified: no},
+		{
+			name: "what is not proven is no deployment", expect: expected, views: []seen{{"192.0.2.1", fresh, unproven}},
+			codes: []string{"not_deployed"}, mentions: "unknown at 192.0.2.1", verified: nil,
+		},
 		{name: "down, and counting down", views: []seen{{"192.0.2.1", nil, lastSeen}}, tier: "14d", verified: no},
 		{name: "never seen", views: []seen{{"192.0.2.1", nil, down}}, verified: no},
 		{name: "one family without route", views: []seen{{"192.0.2.1", fresh, nil}, {"2001:db8::1", nil, noRoute}}, verified: yes},

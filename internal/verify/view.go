@@ -63,6 +63,7 @@ func (v *view) run(ev inventory.EvidenceSet) (inventory.Judgement, []inventory.N
 	if len(chain) == 0 && !v.withdrawn() {
 		chain, v.out.LastSeen = v.facts.LastChain, v.facts.LastSeen
 	}
+	v.out.Unproven = v.unproven()
 	v.judgeReach(len(chain) > 0)
 	v.judgeTLS()
 	if len(chain) > 0 {
