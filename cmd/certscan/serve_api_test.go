@@ -99,12 +99,12 @@ web: {listen: "127.0.0.1:0"}
 store: {path: certscan.db}
 `})
 	s := startServe(t, dir+"/certscan.yaml")
-	for range 8 {
+	for range 6 {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+"/probe?target="+url.QueryEscape(target), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "0.6")
+		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "1.5")
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
