@@ -12,6 +12,6 @@ func collectLess(io streams, targets int) {
 		debug.SetGCPercent(min(400, max(100, 4_000_000/max(targets, 1))))
 	}
 	if io.env("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(42<<20 + 700*int64(targets))
+		debug.SetMemoryLimit(36<<20 + 700*int64(targets))
 	}
 }
