@@ -1,16 +1,12 @@
 package main
 
 import (
-	"crypto/tls"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"example.com/certscan/internal/discover"
 	"example.com/certscan/internal/inventory"
-	"example.com/certscan/internal/lab"
 	"example.com/certscan/internal/store"
 )
 
@@ -19,15 +15,8 @@ import (
 func TestServeKeepsWhatWasExpected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ca := issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
-	leaf := lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))
-	h := lab.TLS(&tls.Config{Certificates: []tls.Certificate{leaf}})
-	_, port, _ := strings.Cut(netListen(t, func(c net.Conn) { h(t.Context(), c) }), ":")
-	target := "shop.example@127.0.0.1:" + port
-	at, err := discover.ParseTarget(target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca, leaf, at := servedShop(t)
+	target := at.Key()
 	db, err := store.Open(t.Context(), filepath.Join(dir, "certscan.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -14,22 +14,28 @@ import (
 	"example.com/certscan/internal/store"
 )
 
+// servedShop is a target that serves leaf, which ca issued.
+func servedShop(t *testing.T) (ca *lab.Certificate, leaf tls.Certificate, at inventory.Target) {
+	t.Helper()
+	ca = issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
+	leaf = lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))
+	h := lab.TLS(&tls.Config{Certificates: []tls.Certificate{leaf}})
+	_, port, _ := strings.Cut(netListen(t, func(c net.Conn) { h(t.Context(), c) }), ":")
+	at, err := discover.ParseTarget("shop.example@127.0.0.1:" + port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca, leaf, at
+}
+
 // What comes and goes is held open, also by a daemon that was started again: it
 // tells nothing, and nobody is notified twice.
 func TestServeRemembersWhatComesAndGoes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	ca := issue(t, nil, lab.Spec{CommonName: "Serve Test CA", CA: true})
-	leaf := lab.Chain(issue(t, ca, lab.Spec{Names: []string{"shop.example"}}))
-	h := lab.TLS(&tls.Config{Certificates: []tls.Certificate{leaf}})
-	_, port, _ := strings.Cut(netListen(t, func(c net.Conn) { h(t.Context(), c) }), ":")
-	target := "shop.example@127.0.0.1:" + port
-
+	ca, leaf, at := servedShop(t)
+	target := at.Key()
 	db, err := store.Open(t.Context(), filepath.Join(dir, "certscan.db"), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := discover.ParseTarget(target)
 	if err != nil {
 		t.Fatal(err)
 	}
